@@ -2,7 +2,11 @@
 
 use aws_config::SdkConfig;
 use tenon::{
-    domain::{id::EnvironmentId, request_seed::RequestSeed, user::User},
+    domain::{
+        id::EnvironmentId,
+        request_seed::RequestSeed,
+        user::{Status, User},
+    },
     store::{Table, errors::Retention, events::Outbox, user_jobs::Deletion},
 };
 
@@ -16,13 +20,14 @@ pub fn outbox(config: &SdkConfig) -> Outbox {
 /// Returns the job of the deletion of a user.
 pub fn deletion_of(environment: EnvironmentId, user: &User) -> Deletion {
     let seed = RequestSeed::new();
+    let disabled = user.with_status(Status::Disabled, seed.at);
     Deletion {
         environment_id: environment,
         user_id: user.user_id,
         started_at: seed.at,
         actor: None,
-        owner: user.owner_status(),
-        version: user.version,
+        owner: disabled.owner_status(),
+        version: disabled.version,
         seed,
         counts: None,
     }

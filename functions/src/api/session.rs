@@ -41,7 +41,7 @@ pub struct Session {
     installations: Vec<InstallationBody>,
     /// Workflows of the user, by name, at most 200.
     workflows: Vec<WorkflowBody>,
-    /// Credentials of the user, oldest first, without their data, at most 200.
+    /// Credentials of the user, newest first, without their data, at most 200.
     credentials: Vec<CredentialBody>,
     /// `true` if the user has more of them; absent otherwise.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -89,34 +89,33 @@ pub async fn get_session(
 ) -> Result<NoStore<Json<Session>>, Problem> {
     let TokenUser { environment, user: CallingUser { user_id: user, allowed } } = caller;
     let limit = if allowed.is_all() { MAX_ITEMS } else { MAX_SEARCHED };
-    let (found, user, (mut workflows, mut complete), (mut credentials, all_credentials), (mut installations, are_all)) =
-        tokio::try_join!(
-            state.environments.get(environment),
-            state.users.get(environment, user),
-            state.workflows.first_by_user(environment, user, limit),
-            state.credentials.first_by_user(environment, user, limit),
-            state.installations.by_user(environment, user),
-        )?;
+    let (found, user, workflows, credentials, installations) = tokio::try_join!(
+        state.environments.get(environment),
+        state.users.get(environment, user),
+        state.workflows.first_by_user(environment, user, limit),
+        state.credentials.page(environment, user, (None, limit)),
+        state.installations.by_user(environment, user),
+    )?;
     let user = user.ok_or_else(|| Problem::not_found("user"))?;
     let Environment { name, modal, .. } = found.ok_or_else(|| Problem::not_found("environment"))?;
     let catalogue = state.catalogue.all(environment).await?;
-    if !allowed.is_all() {
-        let visible = allowed.credentials((&installations, are_all), catalogue.iter());
+    let visible = (!allowed.is_all()).then(|| allowed.credentials(&installations, catalogue.iter()));
+    let has_all_parts = workflows.next.is_none() && credentials.next.is_none();
+    let (mut installations, mut workflows, mut credentials) = (installations.items, workflows.items, credentials.items);
+    if let Some(visible) = visible {
         installations.retain(|installation| allowed.allows_installation(installation));
         workflows.retain(|workflow| allowed.allows_workflow(workflow));
         credentials.retain(|credential| visible.contains(credential));
     }
-    complete &= all_credentials;
-    let parts = if complete {
+    let parts = if has_all_parts {
         ReadParts::new(workflows.clone(), credentials.clone())
     } else {
         state.parts.of(environment, &installations).await?
     };
-    complete &= [installations.len(), workflows.len(), credentials.len()].iter().all(|count| *count <= MAX_ITEMS);
+    let counts = [installations.len(), workflows.len(), credentials.len()];
     installations.truncate(MAX_ITEMS);
     workflows.truncate(MAX_ITEMS);
     credentials.truncate(MAX_ITEMS);
-    let counts = [installations.len(), workflows.len(), credentials.len()];
     let installations = installations
         .into_iter()
         .map(|installation| InstallationBody::new(installation, user.status, &catalogue, &parts));
@@ -126,7 +125,7 @@ pub async fn get_session(
     let workflows: Vec<WorkflowBody> = take(workflows, &mut room);
     let credentials: Vec<CredentialBody> = take(credentials.into_iter().map(CredentialBody::from), &mut room);
     let environment = SessionEnvironment { name, modal };
-    let truncated = !complete || [installations.len(), workflows.len(), credentials.len()] != counts;
+    let truncated = !has_all_parts || [installations.len(), workflows.len(), credentials.len()] != counts;
     Ok(NoStore(Json(Session { environment, user: user.into(), installations, workflows, credentials, truncated })))
 }
 

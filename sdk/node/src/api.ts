@@ -1031,7 +1031,7 @@ export interface components {
             integrations?: components["schemas"]["IntegrationId"][] | null;
             mode?: components["schemas"]["TokenMode"] | null;
             /**
-             * @description Origins of the pages that may embed the modal with the token, at most 5; by default those of the
+             * @description Origins of the pages that may embed the modal with the token, 1 to 5; by default those of the
              *     environment.
              */
             origins?: components["schemas"]["Origin"][] | null;
@@ -1066,10 +1066,12 @@ export interface components {
          *       ]
          *     }
          */
-        CreateUsers: {
+        CreateUserList: {
             /** @description Users, 1 to 1,000. */
             users: components["schemas"]["CreateUser"][];
         };
+        /** @description Users to create, in an object or as a list. */
+        CreateUsers: components["schemas"]["CreateUserList"] | components["schemas"]["CreateUser"][];
         /**
          * @description Body of a request to create a workflow.
          * @example {
@@ -2028,7 +2030,28 @@ export interface components {
         /**
          * @description Content of an integration. Members that only responses have are ignored.
          * @example {
+         *       "credentialTypes": [
+         *         {
+         *           "fields": [
+         *             {
+         *               "label": "Access token",
+         *               "name": "token",
+         *               "required": true,
+         *               "type": "secret"
+         *             }
+         *           ],
+         *           "name": "Shopify account",
+         *           "type": "shopify"
+         *         }
+         *       ],
          *       "name": "Shopify orders",
+         *       "settings": [
+         *         {
+         *           "label": "Region",
+         *           "name": "region",
+         *           "type": "text"
+         *         }
+         *       ],
          *       "workflows": [
          *         {
          *           "key": "orders",
@@ -2038,7 +2061,8 @@ export interface components {
          *     }
          */
         PutIntegration: {
-            createdAt?: unknown | null;
+            /** @description Ignored. */
+            createdAt?: unknown;
             /** @description Accounts that a user connects. */
             credentialTypes?: components["schemas"]["CredentialTypeInput"][] | null;
             description?: components["schemas"]["Text1000"] | null;
@@ -2046,14 +2070,17 @@ export interface components {
             /** @description Explanations of errors for the user. */
             hints?: components["schemas"]["HintInput"][] | null;
             icon?: components["schemas"]["Icon"] | null;
-            installation?: unknown | null;
+            /** @description Ignored. */
+            installation?: unknown;
             integrationId?: components["schemas"]["IntegrationId"] | null;
             /** @description Display name. */
             name: components["schemas"]["Text128"];
             /** @description Settings that a user fills in. Anyone who may read the workflow can read them. */
             settings?: components["schemas"]["FieldInput"][] | null;
-            updatedAt?: unknown | null;
-            version?: unknown | null;
+            /** @description Ignored. */
+            updatedAt?: unknown;
+            /** @description Ignored. */
+            version?: unknown;
             /** @description Workflows that an installation creates. */
             workflows: components["schemas"]["WorkflowInput"][];
         };
@@ -2201,7 +2228,7 @@ export interface components {
          *     the modal.
          */
         Session: {
-            /** @description Credentials of the user, oldest first, without their data, at most 200. */
+            /** @description Credentials of the user, newest first, without their data, at most 200. */
             credentials: components["schemas"]["Credential"][];
             /** @description Environment of the user. */
             environment: components["schemas"]["SessionEnvironment"];
@@ -2830,7 +2857,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description the environment already has 20 destinations */
+            /** @description The environment already has 20 destinations, or the destination of this key was deleted. Or: A request with the same `Idempotency-Key` is in progress. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2841,7 +2868,7 @@ export interface operations {
             };
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            /** @description fields are invalid, or AWS refused the connection */
+            /** @description AWS refused the connection. Or: Fields are invalid or unknown. The problem document names them. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2943,7 +2970,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the destination was modified by a concurrent request */
+            /** @description The destination was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -2954,7 +2981,7 @@ export interface operations {
             };
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            /** @description fields are invalid, or AWS refused the connection */
+            /** @description AWS refused the connection. Or: Fields are invalid or unknown. The problem document names them. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3039,7 +3066,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the destination is disabled */
+            /** @description The destination is disabled. Or: A request with the same `Idempotency-Key` is in progress. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3115,7 +3142,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the destination is not a webhook, or was modified by a concurrent request */
+            /** @description The destination is not a webhook, or was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3124,6 +3151,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
@@ -3154,6 +3183,8 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
@@ -3219,7 +3250,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description the environment was modified by concurrent requests */
+            /** @description The environment was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3275,7 +3306,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description user not found */
+            /** @description User not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3362,7 +3393,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description user not found */
+            /** @description User not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3471,7 +3502,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description user not found */
+            /** @description User not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3569,7 +3600,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the environment has too many integrations, or a concurrent request changed this one */
+            /** @description The environment has too many integrations, or a concurrent request changed this one. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -3663,7 +3694,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description user not found */
+            /** @description User not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3712,7 +3743,7 @@ export interface operations {
                 content?: never;
             };
             400: components["responses"]["Malformed"];
-            /** @description an origin or the version is invalid */
+            /** @description An origin or the version is invalid. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -3838,7 +3869,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description the user was deleted */
+            /** @description The user was deleted. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -3936,7 +3967,7 @@ export interface operations {
                 };
             };
             400: components["responses"]["Malformed"];
-            /** @description the ticket is unknown, used or expired, or its user or integration is disabled or deleted */
+            /** @description The ticket is unknown, used or expired, or its user or integration is disabled or deleted. */
             410: {
                 headers: {
                     [name: string]: unknown;
@@ -3947,7 +3978,7 @@ export interface operations {
             };
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            /** @description the ticket is malformed */
+            /** @description The ticket is malformed. */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -4021,6 +4052,8 @@ export interface operations {
             /** @description Created. */
             201: {
                 headers: {
+                    /** @description entity tag for If-Match */
+                    ETag?: string;
                     /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
@@ -4032,7 +4065,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description the username or email address is taken; the problem document names the field */
+            /** @description The username or email address is taken, which the problem document names. Or: A request with the same `Idempotency-Key` is in progress. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4083,18 +4116,10 @@ export interface operations {
             409: components["responses"]["InProgress"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
-            /** @description the list is missing, empty or too long */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
-            /** @description some users were not created; the problem document names them */
+            /** @description Some users were not created; the problem document names them. Or: AWS throttles or is unavailable. Retry after `Retry-After`. */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -4171,7 +4196,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the username or email address is taken; the problem document names the field */
+            /** @description The username or email address is taken, which the problem document names, or concurrent requests changed the user. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4213,7 +4238,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description concurrent requests changed the user */
+            /** @description Concurrent requests changed the user. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4261,7 +4286,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the username or email address is taken; the problem document names the field */
+            /** @description The username or email address is taken, which the problem document names, or concurrent requests changed the user. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4338,6 +4363,8 @@ export interface operations {
             /** @description Created. */
             201: {
                 headers: {
+                    /** @description entity tag for If-Match */
+                    ETag?: string;
                     /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
@@ -4426,7 +4453,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the credential was modified by concurrent requests */
+            /** @description The credential was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4469,7 +4496,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the credential was modified by concurrent requests */
+            /** @description The credential was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4511,6 +4538,8 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
@@ -4551,7 +4580,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the credential was modified by concurrent requests */
+            /** @description The credential was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4593,7 +4622,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description a workflow was modified by concurrent requests */
+            /** @description A workflow was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4602,6 +4631,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
@@ -4622,6 +4653,8 @@ export interface operations {
             /** @description Success. */
             200: {
                 headers: {
+                    /** @description entity tag for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4632,7 +4665,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the user was modified by concurrent requests */
+            /** @description The user was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4641,6 +4674,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
@@ -4661,6 +4696,8 @@ export interface operations {
             /** @description Success. */
             200: {
                 headers: {
+                    /** @description entity tag for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -4671,7 +4708,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the user was modified by concurrent requests */
+            /** @description The user was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4680,6 +4717,8 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
@@ -4807,7 +4846,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the integration is disabled, the installation has too many workflows, or concurrent requests changed it */
+            /** @description The integration is disabled, the installation has too many workflows, or concurrent requests changed it. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4850,7 +4889,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the installation was modified by concurrent requests */
+            /** @description The installation was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4888,7 +4927,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
-            /** @description the user is disabled */
+            /** @description The user is disabled. Or: The API key or user token is invalid, expired or revoked, or lacks the required scope. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -4899,7 +4938,7 @@ export interface operations {
                 };
             };
             404: components["responses"]["NotFound"];
-            /** @description the integration is disabled */
+            /** @description The integration is disabled. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4969,7 +5008,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
-            /** @description the user is disabled */
+            /** @description The user is disabled. Or: The API key or user token is invalid, expired or revoked, or lacks the required scope. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5012,7 +5051,7 @@ export interface operations {
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
-            /** @description the user is disabled */
+            /** @description The user is disabled. Or: The API key or user token is invalid, expired or revoked, or lacks the required scope. */
             403: {
                 headers: {
                     [name: string]: unknown;
@@ -5059,7 +5098,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description user not found */
+            /** @description User not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5096,6 +5135,8 @@ export interface operations {
             /** @description Created. */
             201: {
                 headers: {
+                    /** @description entity tag for If-Match */
+                    ETag?: string;
                     /** @description URL of the new resource, relative to that of the request. */
                     Location?: string;
                     [name: string]: unknown;
@@ -5107,7 +5148,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description user not found */
+            /** @description User not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5116,7 +5157,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description the user already has a workflow with this name */
+            /** @description The user already has a workflow with this name, or concurrent requests changed the user. Or: A request with the same `Idempotency-Key` is in progress. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5149,6 +5190,8 @@ export interface operations {
             /** @description Success. */
             200: {
                 headers: {
+                    /** @description entity tag for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5158,7 +5201,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description workflow or user not found */
+            /** @description Workflow or user not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5167,7 +5210,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description the workflow was modified by concurrent requests */
+            /** @description The workflow was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5200,6 +5243,8 @@ export interface operations {
             /** @description Success. */
             200: {
                 headers: {
+                    /** @description entity tag for If-Match */
+                    ETag?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5209,7 +5254,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description workflow or user not found */
+            /** @description Workflow or user not found. */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -5218,7 +5263,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description the workflow was modified by concurrent requests */
+            /** @description The workflow was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5297,7 +5342,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the workflow was modified by concurrent requests */
+            /** @description The workflow was modified by concurrent requests. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5345,7 +5390,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description the name is taken, the workflow belongs to an installation, or concurrent requests modified it */
+            /** @description The name is taken, the workflow belongs to an installation, or concurrent requests modified it. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -5452,7 +5497,7 @@ export interface operations {
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
-            /** @description some errors were not recorded; the problem document names them */
+            /** @description Some errors were not recorded; the problem document names them. Or: AWS throttles or is unavailable. Retry after `Retry-After`. */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -42,7 +42,7 @@ pub struct Connections {
 }
 
 /// Access to the account of a bus before it is saved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum NewAccess {
     /// Access keys in plaintext.
     Keys(AwsCredentials),

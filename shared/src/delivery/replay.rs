@@ -48,7 +48,7 @@ pub struct Replayer {
     pub health_store: HealthStore,
     /// Records.
     pub records: Records,
-    /// Deliveries, to select those that failed.
+    /// Deliveries, to select those with a status.
     pub deliveries: Deliveries,
     /// Pending deliveries, to which replayed records are added.
     pub pending: PendingDeliveries,

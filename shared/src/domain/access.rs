@@ -10,6 +10,7 @@ use super::{
     id::{CredentialId, UserId},
     installation::Installation,
     integration::{Integration, IntegrationId, IntegrationIdError},
+    readable::Readable,
     text::string_enum,
     workflow::Workflow,
 };
@@ -28,7 +29,7 @@ pub enum Mode {
     Read,
     /// Also install integrations and change installations.
     Install,
-    /// Also uninstall, switch workflows and delete credentials.
+    /// Also uninstall, activate and deactivate workflows, and delete credentials.
     // Tokens without a mode stem from a version that had none.
     #[default]
     Manage,
@@ -113,20 +114,23 @@ impl Allowed {
             && !self.credentials_of_others(installations, workflows).contains(&id)
     }
 
-    /// Returns the credentials that exist for a limited token, by the installations of its user, with whether these are
-    /// all, and the integrations of the environment.
+    /// Returns the credentials that exist for a limited token, from the installations of its user and the integrations
+    /// of the environment.
     pub fn credentials<'a>(
         &self,
-        (installations, are_all): (&[Installation], bool),
+        installations: &Readable<Installation>,
         integrations: impl IntoIterator<Item = &'a Integration>,
     ) -> VisibleCredentials {
-        let others = installations.iter().filter(|installation| !self.allows_installation(installation));
+        let of_others = installations.all().map(|all| {
+            let others = all.iter().filter(|installation| !self.allows_installation(installation));
+            others.flat_map(|one| &one.created_credentials).copied().collect()
+        });
         let offered = integrations
             .into_iter()
             .filter(|one| one.content.enabled && self.allows_integration(one.integration_id.as_str()));
         VisibleCredentials {
-            installed: self.installed_credentials(installations),
-            of_others: are_all.then(|| others.flat_map(|one| &one.created_credentials).copied().collect()),
+            installed: self.installed_credentials(&installations.items),
+            of_others,
             app_connected: offered.flat_map(|one| one.content.app_connected_types()).map(str::to_owned).collect(),
         }
     }

@@ -175,14 +175,18 @@ impl PendingDelivery {
         }
     }
 
-    /// Creates the delivery of a record, stored at the given time, that a replay queues. It is due immediately.
-    pub fn replayed((record, recorded_at): (RecordKey, Timestamp), replay: ReplayId, created_at: Timestamp) -> Self {
+    /// Creates the delivery of a record, stored at the given time, that a replay queues.
+    pub fn replayed(
+        (record, recorded_at): (RecordKey, Timestamp),
+        (replay, created_at): (ReplayId, Timestamp),
+        next_attempt_at: Timestamp,
+    ) -> Self {
         Self {
             record,
             attempts: 0,
             pending_since: created_at,
             recorded_at: Some(recorded_at),
-            next_attempt_at: created_at,
+            next_attempt_at,
             scheduled_at: None,
             early_attempt_failed: false,
             replay_ids: BTreeSet::from([replay]),

@@ -28,7 +28,7 @@ pub struct Destination {
     /// Display name.
     #[serde(default)]
     pub name: Option<Text<256>>,
-    /// Increases with every change. Detects concurrent changes and identifies cached clients.
+    /// Increases with every change. Detects concurrent changes.
     pub version: u32,
     /// Whether records are sent.
     pub enabled: bool,

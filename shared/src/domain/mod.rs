@@ -22,6 +22,7 @@
 //! * [`modal`]: defaults of the embedded modal
 //! * [`names`]: usernames and email addresses
 //! * [`patch`]: fields of a PATCH: absent, null or set
+//! * [`readable`]: items of which some may be unreadable
 //! * [`record`]: what is delivered: errors and events
 //! * [`replay`]: jobs that queue records again
 //! * [`request_seed`]: deterministic ids for idempotent requests
@@ -55,6 +56,7 @@ pub mod integration;
 pub mod modal;
 pub mod names;
 pub mod patch;
+pub mod readable;
 pub mod record;
 pub mod replay;
 pub mod request_seed;

@@ -1,4 +1,4 @@
-//! Users: the persons who use integrations. A user owns credentials, workflows and errors.
+//! Users: the persons who use integrations. A user owns installations, credentials, workflows and their errors.
 
 use std::collections::BTreeMap;
 
@@ -111,6 +111,11 @@ impl NewUser {
 }
 
 impl User {
+    /// Returns the names of the user.
+    pub fn names(&self) -> Names {
+        Names { username: self.username.clone(), email: self.email.clone() }
+    }
+
     /// Returns the part that workflows of the user show.
     pub fn owner_status(&self) -> OwnerStatus {
         OwnerStatus { status: self.status, token_epoch: self.token_epoch }

@@ -58,7 +58,7 @@ pub struct PreviousSecret {
 }
 
 /// URL of a webhook: an absolute http or https URL without user info or fragment, at most 2,048
-/// characters. [`crate::delivery::guard`] decides which hosts, ports and schemes are allowed.
+/// bytes after percent-encoding. [`crate::delivery::guard`] decides which hosts, ports and schemes are allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct WebhookUrl(String);
@@ -66,9 +66,12 @@ pub struct WebhookUrl(String);
 /// Error for a text that is not a webhook URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookUrlError {
-    /// The text is not an absolute http or https URL with a host, or is too long.
-    #[error("must be a URL such as https://example.com/errors with at most 2048 characters")]
+    /// The text is not an absolute http or https URL with a host.
+    #[error("must be a URL such as https://example.com/errors")]
     Malformed,
+    /// The URL is too long.
+    #[error("must have at most {MAX_URL_BYTES} bytes, in which other characters than ASCII are percent-encoded")]
+    TooLong,
     /// The host is not a domain name.
     #[error("must have a host that is a domain name, such as example.com")]
     Host,
@@ -80,7 +83,8 @@ pub enum WebhookUrlError {
     Fragment,
 }
 
-const MAX_URL: usize = 2048;
+/// Maximum length of a percent-encoded URL.
+const MAX_URL_BYTES: usize = 2048;
 
 /// Returns whether a domain can be looked up and be named in a TLS handshake: labels of 1 to 63
 /// letters, digits, hyphens and underscores, at most 253 bytes (RFC 1035, section 2.3.4). The URL
@@ -115,7 +119,7 @@ impl FromStr for WebhookUrl {
     fn from_str(text: &str) -> Result<Self, WebhookUrlError> {
         // The URL standard silently removes whitespace and control characters, which are more
         // likely a mistake.
-        if text.len() > MAX_URL || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(WebhookUrlError::Malformed);
         }
         // It also completes `https:example.com` and `https:///example.com`, and turns `\` before a
@@ -126,8 +130,11 @@ impl FromStr for WebhookUrl {
             return Err(WebhookUrlError::Malformed);
         }
         let url: Url = text.parse().map_err(|_| WebhookUrlError::Malformed)?;
-        if !matches!(url.scheme(), "http" | "https") || url.as_str().len() > MAX_URL {
+        if !matches!(url.scheme(), "http" | "https") {
             return Err(WebhookUrlError::Malformed);
+        }
+        if url.as_str().len() > MAX_URL_BYTES {
+            return Err(WebhookUrlError::TooLong);
         }
         match url.host() {
             Some(Host::Domain(name)) if !is_host_name(name) => return Err(WebhookUrlError::Host),
@@ -146,7 +153,7 @@ impl FromStr for WebhookUrl {
 
 string_newtype!(WebhookUrl, WebhookUrlError, |schema| schema
     .format(Some(utoipa::openapi::SchemaFormat::Custom("uri".into())))
-    .max_length(Some(MAX_URL)));
+    .max_length(Some(MAX_URL_BYTES)));
 
 #[cfg(test)]
 mod tests {
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn url_must_be_absolute_with_a_host_and_no_credentials() {
-        use WebhookUrlError::{Fragment, Host, Malformed, UserInfo};
+        use WebhookUrlError::{Fragment, Host, Malformed, TooLong, UserInfo};
         let long_label = format!("https://{}.example/", "a".repeat(64));
         let long_name = format!("https://{}example/", "a.".repeat(130));
         for (text, error) in [
@@ -201,6 +208,9 @@ mod tests {
             ("https://user@example.com/", UserInfo),
             ("https://user:password@example.com/", UserInfo),
             ("https://example.com/#errors", Fragment),
+            (&format!("https://example.com/{}", "x".repeat(2029)), TooLong),
+            // Six bytes each when they are percent-encoded.
+            (&format!("https://example.com/?q={}", "ü".repeat(400)), TooLong),
         ] {
             assert_eq!(text.parse::<WebhookUrl>(), Err(error), "{text}");
         }

@@ -9,7 +9,10 @@ use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
-use super::{Problem, RouteKey, request::gateway_context};
+use super::{
+    Problem,
+    request::{gateway_context, route},
+};
 use crate::domain::{
     access::{Allowed, CallingUser, Mode},
     api_key::Scope,
@@ -78,10 +81,11 @@ impl Identity {
         let fields = context.authorizer.as_ref().map(|authorizer| authorizer.fields.clone().into_iter().collect());
         let identity: Self = serde_json::from_value(serde_json::Value::Object(fields.unwrap_or_default()))
             .map_err(|_| Problem::unauthorized())?;
-        let RouteKey(route) = RouteKey::of(extensions);
         match identity {
             Self::User { exp, .. } if exp <= Timestamp::now().seconds() => Err(Problem::unauthorized()),
-            Self::Key { environment, key_id, scopes, .. } if has(&scopes, Scope::Read) && only_reads(&route) => {
+            Self::Key { environment, key_id, scopes, .. }
+                if has(&scopes, Scope::Read) && only_reads(route(extensions)) =>
+            {
                 Ok(Self::Key { environment, key_id, scopes, reads: true })
             }
             _ => Ok(identity),
@@ -90,8 +94,7 @@ impl Identity {
 
     /// Rejects a user token whose mode does not permit the route.
     fn check_mode(&self, extensions: &Extensions) -> Result<(), Problem> {
-        let RouteKey(route) = RouteKey::of(extensions);
-        let needed = Mode::needed_for(&route);
+        let needed = Mode::needed_for(route(extensions));
         match self {
             Self::User { mode, .. } if *mode < needed => Err(Problem::forbidden(format!(
                 "a user token with the mode `{needed}`, or an API key with the scope `manage`, is required"
@@ -108,7 +111,7 @@ pub trait Caller: Sized {
     fn of(extensions: &Extensions) -> Result<Self, Problem>;
 }
 
-/// The customer's back end: an API key with the scope `manage`.
+/// The customer's back end: an API key with the scope `manage`, or `read` on routes that only read.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend {
     /// Environment of the caller.
@@ -236,8 +239,7 @@ pub fn only_reads(route: &str) -> bool {
 
 /// Returns who is admitted to a route: readers too, where a back end only reads.
 fn admitted(admitted: &str, extensions: &Extensions) -> String {
-    let RouteKey(route) = RouteKey::of(extensions);
-    if only_reads(&route) { admitted.replace("`manage`", "`manage` or `read`") } else { admitted.to_owned() }
+    if only_reads(route(extensions)) { admitted.replace("`manage`", "`manage` or `read`") } else { admitted.to_owned() }
 }
 
 fn has(scopes: &str, wanted: Scope) -> bool {

@@ -15,7 +15,7 @@ use axum::{
 use flate2::{Compression, read::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response::Parts};
 
-use super::Problem;
+use super::{Problem, etag};
 
 /// Minimum number of bytes of a compressed body. Shorter ones fit in one network packet anyway.
 const MIN_BYTES: usize = 1024;
@@ -30,12 +30,6 @@ impl Compressed {
         let is_long = document.len() >= MIN_BYTES;
         is_long.then(|| gzip(document, Compression::default())).and_then(Result::ok).map(Self)
     }
-}
-
-/// Returns the ETag of the compressed form of a representation. It is another one, because a
-/// strong ETag identifies bytes.
-pub(super) fn compressed_etag(etag: &str) -> String {
-    format!("{}-gzip\"", etag.trim_end_matches('"'))
 }
 
 /// Returns whether a request accepts gzip (RFC 9110, section 12.5.3).
@@ -60,7 +54,7 @@ pub(super) async fn negotiate(response: Response, accepts_gzip: bool) -> Respons
     if !accepts_gzip {
         return Response::from_parts(parts, body);
     }
-    let etag = parts.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(compressed_etag);
+    let etag = parts.headers.get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(etag::of_compressed);
     if let Some(etag) = etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
         parts.headers.insert(header::ETAG, etag);
     }

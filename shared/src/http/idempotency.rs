@@ -32,8 +32,9 @@ use utoipa::IntoParams;
 use zeroize::Zeroizing;
 
 use super::{
-    Caller, EndpointArguments, FieldError, Identity, Problem, RouteKey, event,
+    Caller, EndpointArguments, FieldError, Identity, Problem, event,
     input::OtherErrors,
+    request::route_with_parameters,
     serve::{Server, respond},
 };
 use crate::{
@@ -169,12 +170,7 @@ impl IdempotentRequest {
         let Ok(Identity::Key { environment, key_id, .. }) = Identity::of(request.extensions()) else {
             return None;
         };
-        // The scope contains the route and its parameters, not the path, because a path can start
-        // with the base path of an API mapping.
-        let RouteKey(route) = RouteKey::of(request.extensions());
-        let parameters = request.path_parameters();
-        let mut parameters: Vec<(&str, &str)> = parameters.iter().collect();
-        parameters.sort_unstable();
+        let (route, parameters) = route_with_parameters(request.extensions());
         let scope = json!([key_id, route, parameters, key]).to_string();
         let digest = hex::encode(digest::digest(&digest::SHA256, scope.as_bytes()));
         // An HMAC instead of a plain digest, so that readers of the table cannot guess secrets of a

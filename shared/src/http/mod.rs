@@ -10,13 +10,14 @@
 //! * `compression`: compression of responses
 //! * `conflicts`: attempts of changes that conflict with other requests
 //! * `endpoint`: handlers of endpoints, and the order in which their arguments refuse a request
+//! * `etag`: entity tags, and the lists of conditional headers
 //! * `event`: events of API Gateway, read as requests
 //! * `idempotency`: the `Idempotency-Key` header
 //! * `input`: query strings and JSON bodies; `values`: how each type is read
 //! * `pages`: page limits and cursors of lists
 //! * `problem`: error responses as problem documents (RFC 9457), with the conversions of each
 //!   resource's errors in modules of their own
-//! * `request`: path parameters, the route and `If-Match`
+//! * `request`: path and page parameters, the route, the base URL, and conditional headers
 //! * `responses`: success responses, including ETags and caching
 //! * `serve`: entry points of functions, request logs and panics
 
@@ -25,6 +26,7 @@ mod callers;
 mod compression;
 mod conflicts;
 mod endpoint;
+mod etag;
 mod event;
 mod idempotency;
 mod input;
@@ -45,7 +47,9 @@ pub use input::{Bounded, Fields, FromJson, Input, Location, NoInput, Optional, R
 pub use macros::Input;
 pub use pages::{Cursor, List, ListScope, PageParams};
 pub use problem::{FieldError, FieldErrors, Problem, ProblemDocument};
-pub use request::{ApiUrl, HtmlQuery, IfMatch, IfNoneMatch, NewPath, Path, PathParameter, Preconditions, RouteKey};
+pub use request::{
+    ApiUrl, FromRoute, HtmlQuery, IfMatch, IfNoneMatch, NewPath, Path, PathParameter, Preconditions, Routed,
+};
 pub use responses::{Accepted, Cacheable, Created, JSON_FOR_FIVE_MINUTES, Json, NoStore, Revised};
 pub use serve::{Function, Public, Server, invoke, serve, serve_public, service};
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{FromJson, Identity, Input, Json, Location, Problem, RouteKey};
+use super::{FromJson, Identity, Input, Json, Location, Problem, request::route_with_parameters};
 use crate::store::{Page, Position};
 
 /// Query parameters of every list.
@@ -52,15 +52,10 @@ impl<S: Sync> FromRequestParts<S> for ListScope {
             Identity::Key { environment, .. } => (environment, None),
             Identity::User { environment, user_id, .. } => (environment, Some(user_id)),
         };
-        // The route and its parameters instead of the path, which can start with the base path of an API
-        // mapping.
-        let RouteKey(route) = RouteKey::of(&parts.extensions);
-        let (path, query) = (parts.extensions.path_parameters(), parts.extensions.query_string_parameters());
-        let filters = query.iter().filter(|(name, _)| !PAGING.contains(name));
-        let [path, filters] = [path.iter().collect(), filters.collect()].map(|mut parameters: Vec<(&str, &str)>| {
-            parameters.sort_unstable();
-            parameters
-        });
+        let (route, path) = route_with_parameters(&parts.extensions);
+        let query = parts.extensions.query_string_parameters();
+        let mut filters: Vec<_> = query.iter().filter(|(name, _)| !PAGING.contains(name)).collect();
+        filters.sort_unstable();
         let scope = Self(json!([environment, user, route, path, filters]).to_string());
         // A cursor of another list is refused before a resource that does not exist.
         match query.first("cursor") {

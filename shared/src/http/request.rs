@@ -7,9 +7,7 @@ use http::{Extensions, HeaderName, header, request::Parts};
 use lambda_http::{RequestExt, aws_lambda_events::apigw::ApiGatewayV2httpRequestContext, request::RequestContext};
 use utoipa::IntoParams;
 
-use super::{
-    FieldError, Problem, compression::compressed_etag, event::DomainName, input::OtherErrors, responses::revision_etag,
-};
+use super::{FieldError, Problem, etag, event::DomainName, input::OtherErrors};
 use crate::domain::{
     id::{CredentialId, DestinationId, ErrorId, EventId, ReplayId, WorkflowId},
     integration::IntegrationId,
@@ -91,22 +89,41 @@ impl<T: PathParameter<Err: Display>, S: Sync> FromRequestParts<S> for NewPath<T>
     }
 }
 
-/// Route that API Gateway selected, such as `POST /users/{user}/disable`, for handlers of several
-/// routes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteKey(pub String);
-
-impl<S: Sync> FromRequestParts<S> for RouteKey {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.extensions))
-    }
+/// Returns the route that API Gateway selected, such as `POST /users/{user}/disable`.
+pub(super) fn route(extensions: &Extensions) -> &str {
+    gateway_context(extensions).and_then(|context| context.route_key.as_deref()).unwrap_or_default()
 }
 
-impl RouteKey {
-    pub(super) fn of(extensions: &Extensions) -> Self {
-        Self(gateway_context(extensions).and_then(|context| context.route_key.clone()).unwrap_or_default())
+/// Returns the route of a request and the parameters in its path, sorted by name. They identify what is requested,
+/// unlike the path, which can start with the base path of an API mapping.
+pub(super) fn route_with_parameters(extensions: &Extensions) -> (&str, Vec<(&str, &str)>) {
+    let mut parameters: Vec<_> = extensions.path_parameters_ref().into_iter().flat_map(|map| map.iter()).collect();
+    parameters.sort_unstable();
+    (route(extensions), parameters)
+}
+
+/// What a handler of several routes does on each of them.
+pub trait FromRoute: Copy + 'static {
+    /// Each route, such as `POST /users/{user}/disable`, and what the handler does on it.
+    const ROUTES: &'static [(&'static str, Self)];
+}
+
+/// What a handler of several routes does on the one that API Gateway selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routed<T>(pub T);
+
+/// The template leads a route to a function that does not handle it.
+#[derive(Debug, thiserror::Error)]
+#[error("the function does not handle the route `{0}`")]
+struct UnknownRoute(String);
+
+impl<T: FromRoute, S: Sync> FromRequestParts<S> for Routed<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let route = route(&parts.extensions);
+        let known = T::ROUTES.iter().find(|(known, _)| *known == route);
+        known.map(|(_, action)| Self(*action)).ok_or_else(|| Problem::internal(&UnknownRoute(route.to_owned())))
     }
 }
 
@@ -146,8 +163,8 @@ impl<S: Sync> FromRequestParts<S> for ApiUrl {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let domain = parts.extensions.get::<DomainName>().map_or("", |DomainName(domain)| domain);
         let path = gateway_context(&parts.extensions).and_then(|context| context.http.path.as_deref());
-        let RouteKey(route) = RouteKey::of(&parts.extensions);
-        Ok(Self(format!("https://{domain}{}", base_path(path.unwrap_or_default(), &route))))
+        let route = route(&parts.extensions);
+        Ok(Self(format!("https://{domain}{}", base_path(path.unwrap_or_default(), route))))
     }
 }
 
@@ -171,18 +188,14 @@ impl IfMatch {
     /// whose ETag [`Revised`](super::Revised) returns.
     pub fn check_revision(&self, revision: impl Display) -> Result<(), Problem> {
         let detail = "the ETag in `If-Match` is not that of the resource, which may have changed; read it again";
-        if self.allows(&revision_etag(revision)) { Ok(()) } else { Err(Problem::precondition_failed(detail)) }
+        let is_permitted = self.etags.as_ref().is_none_or(|list| etag::matches(list, &etag::of_revision(revision)));
+        if is_permitted { Ok(()) } else { Err(Problem::precondition_failed(detail)) }
     }
 
     /// Rejects the request with 412 if the header requires an existing resource: there is none.
     pub fn check_absent(&self) -> Result<(), Problem> {
         let detail = "the resource does not exist, and `If-Match` requires that it does";
         if self.etags.is_none() { Ok(()) } else { Err(Problem::precondition_failed(detail)) }
-    }
-
-    /// Returns whether the header permits changing a resource with this ETag.
-    fn allows(&self, etag: &str) -> bool {
-        self.etags.as_ref().is_none_or(|list| is_listed(list, etag))
     }
 }
 
@@ -207,8 +220,8 @@ impl IfNoneMatch {
     /// Rejects the request with 412 if the header does not permit changing this revision of a resource: `*` permits
     /// none.
     pub fn check_revision(&self, revision: impl Display) -> Result<(), Problem> {
-        let etag = revision_etag(revision);
-        let is_permitted = self.etags.as_ref().is_none_or(|list| !is_listed(list, &etag));
+        let etag = etag::of_revision(revision);
+        let is_permitted = self.etags.as_ref().is_none_or(|list| !etag::matches_weakly(list, &etag));
         if is_permitted {
             Ok(())
         } else {
@@ -259,24 +272,18 @@ fn etags(parts: &Parts, name: HeaderName) -> Option<String> {
     parts.headers.get(name).map(|value| value.to_str().unwrap_or_default().to_owned())
 }
 
-/// Returns whether a list of ETags contains one, or is `*`. The client may have read the compressed form.
-fn is_listed(list: &str, etag: &str) -> bool {
-    let current = [etag, &compressed_etag(etag), "*"];
-    list.split(',').any(|tag| current.contains(&tag.trim()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn if_match_permits_the_etag_of_either_form() {
-        let allows = |etags: Option<&str>| IfMatch { etags: etags.map(str::to_owned) }.allows("\"7\"");
-        for etags in [None, Some("\"7\""), Some("\"7-gzip\""), Some("\"6\", \"7-gzip\""), Some("*")] {
-            assert!(allows(etags), "{etags:?}");
+    fn if_match_permits_the_present_revision_only() {
+        let permits = |etags: Option<&str>| IfMatch { etags: etags.map(str::to_owned) }.check_revision(7).is_ok();
+        for etags in [None, Some("\"7\""), Some("\"6\", \"7-gzip\""), Some("*")] {
+            assert!(permits(etags), "{etags:?}");
         }
-        for etags in ["", "\"6\"", "\"6-gzip\"", "\"7-br\"", "7", "W/\"7\""] {
-            assert!(!allows(Some(etags)), "{etags}");
+        for etags in ["", "\"6\"", "W/\"7\""] {
+            assert!(!permits(Some(etags)), "{etags}");
         }
     }
 
@@ -284,7 +291,7 @@ mod tests {
     fn if_none_match_permits_other_revisions_only() {
         let permits = |etags: Option<&str>| IfNoneMatch { etags: etags.map(str::to_owned) }.check_revision(7).is_ok();
         assert!(permits(None) && permits(Some("\"6\"")));
-        for etags in ["*", "\"7\"", "\"6\", \"7-gzip\""] {
+        for etags in ["*", "\"7\"", "\"6\", \"7-gzip\"", "W/\"7\""] {
             assert!(!permits(Some(etags)), "{etags}");
         }
     }

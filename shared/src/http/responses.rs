@@ -10,10 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::{
-    Problem,
-    compression::{Compressed, compressed_etag},
-};
+use super::{Problem, compression::Compressed, etag};
 
 /// 200 with a JSON body.
 #[derive(Clone, Debug)]
@@ -38,24 +35,25 @@ impl<T: Serialize> IntoResponse for Accepted<T> {
     }
 }
 
-/// 201 with a JSON body and the location of the created resource, relative to the URL of the request
-/// (RFC 9110, section 10.2.2): the last segment of its path, and the id.
+/// 201 with the location of the created resource, relative to the URL of the request (RFC 9110, section 10.2.2): the
+/// last segment of its path, and the id.
 #[derive(Clone, Debug)]
-pub struct Created<T> {
+pub struct Created<R> {
     location: String,
-    body: T,
+    response: R,
 }
 
-impl<T> Created<T> {
-    /// Creates the response for a resource at this relative location, such as `users/{userId}`.
-    pub fn at(location: String, body: T) -> Self {
-        Self { location, body }
+impl<R> Created<R> {
+    /// Creates the response for a resource at this relative location, such as `users/{userId}`, from the one for an
+    /// existing resource.
+    pub fn at(location: String, response: R) -> Self {
+        Self { location, response }
     }
 }
 
-impl<T: Serialize> IntoResponse for Created<T> {
+impl<R: IntoResponse> IntoResponse for Created<R> {
     fn into_response(self) -> Response {
-        (StatusCode::CREATED, [(header::LOCATION, self.location)], Json(self.body)).into_response()
+        (StatusCode::CREATED, [(header::LOCATION, self.location)], self.response).into_response()
     }
 }
 
@@ -81,7 +79,7 @@ impl Cacheable {
     /// Wraps a body, and compresses it for clients that accept gzip.
     pub fn new(body: impl Into<Bytes>) -> Self {
         let body = body.into();
-        Self { compressed: Compressed::of(&body), etag: etag(&body), body }
+        Self { compressed: Compressed::of(&body), etag: etag::of_body(&body), body }
     }
 
     /// Serializes a JSON body.
@@ -93,10 +91,8 @@ impl Cacheable {
     /// the body or of its compressed form.
     pub fn respond(self, request: &HeaderMap, headers: impl IntoResponseParts) -> Response {
         let Self { body, compressed, etag } = self;
-        let current = [etag.as_str(), &compressed_etag(&etag), "*"];
-        let is_current = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|list| {
-            list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| current.contains(&tag))
-        });
+        let known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        let is_current = known.is_some_and(|list| etag::matches_weakly(list, &etag));
         let headers = (headers, compressed.map(Extension), [(header::ETAG, etag)]);
         if is_current { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, body).into_response() }
     }
@@ -118,7 +114,7 @@ pub struct Revised<T> {
 impl<T> Revised<T> {
     /// Creates the response with this revision of a resource.
     pub fn new(revision: impl Display, body: T) -> Self {
-        Self { etag: revision_etag(revision), body }
+        Self { etag: etag::of_revision(revision), body }
     }
 }
 
@@ -126,15 +122,4 @@ impl<T: Serialize> IntoResponse for Revised<T> {
     fn into_response(self) -> Response {
         ([(header::ETAG, self.etag)], Json(self.body)).into_response()
     }
-}
-
-/// Returns the ETag of a revision.
-pub(super) fn revision_etag(revision: impl Display) -> String {
-    format!("\"{revision}\"")
-}
-
-fn etag(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    let half: Vec<u8> = digest.as_ref().iter().take(16).copied().collect();
-    format!("\"{}\"", hex::encode(half))
 }

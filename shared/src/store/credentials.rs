@@ -172,20 +172,6 @@ impl Credentials {
 }
 
 impl<A: Access> Credentials<A> {
-    /// Returns the first credentials of a user without their data, the oldest first, at most `limit`,
-    /// and `true` if there are no more. At least one query.
-    pub async fn first_by_user(
-        &self,
-        environment: EnvironmentId,
-        user: UserId,
-        limit: usize,
-    ) -> Result<(Vec<Credential>, bool), StoreError> {
-        let range = Range::of_prefix(keys::CREDENTIAL_PREFIX);
-        let Page { items, next } =
-            self.0.page(&[keys::user(environment, user).pk], &range, &Filter::default(), (None, limit)).await?;
-        Ok((items, next.is_none()))
-    }
-
     /// Returns all credentials of a user without their data, the newest first. One query per megabyte.
     pub async fn all_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
         let items = self.0.list_prefix(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await?;
@@ -221,8 +207,7 @@ impl<A: Access> Credentials<A> {
         environment: EnvironmentId,
         ids: impl IntoIterator<Item = (UserId, CredentialId)>,
     ) -> Result<Vec<C>, StoreError> {
-        let wanted: Vec<_> = ids.into_iter().map(|(user, id)| keys::credential(environment, user, id)).collect();
-        self.0.get_all(&wanted).await
+        Ok(self.get_readable(environment, ids).await?.0)
     }
 
     /// Returns credentials like [`Self::get_all`], and the ids of those that are not readable.

@@ -33,10 +33,10 @@ pub struct Destinations<A: Access = ReadWrite>(pub Table<A>);
 #[derive(Debug, thiserror::Error)]
 pub enum CreateDestinationError {
     /// The environment has the maximum number of destinations.
-    #[error("the environment already has {MAX_DESTINATIONS} destinations")]
+    #[error("the environment already has {MAX_DESTINATIONS} destinations; delete one first")]
     TooMany,
     /// An earlier attempt of the same request created the destination, which was deleted since.
-    #[error("the destination of this Idempotency-Key was deleted")]
+    #[error("the destination of this Idempotency-Key was deleted; use another key")]
     Deleted,
     /// DynamoDB failed.
     #[error(transparent)]

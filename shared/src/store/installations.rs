@@ -18,6 +18,7 @@ use crate::domain::{
     id::{CredentialId, EnvironmentId, UserId},
     installation::Installation,
     integration::IntegrationId,
+    readable::Readable,
     user::OwnerStatus,
     workflow::Workflow,
 };
@@ -182,19 +183,18 @@ impl<A: Access> Installations<A> {
         self.0.get(&keys::installation(environment, user, integration)).await
     }
 
-    /// Returns the readable installations of a user, the newest first, and whether these are all. One query per
-    /// megabyte.
+    /// Returns the installations of a user, the newest first. One query per megabyte.
     pub async fn by_user(
         &self,
         environment: EnvironmentId,
         user: UserId,
-    ) -> Result<(Vec<Installation>, bool), StoreError> {
+    ) -> Result<Readable<Installation>, StoreError> {
         let items = self.0.list_prefix(keys::user(environment, user).pk, keys::INSTALLATION_PREFIX).await?;
         let count = items.len();
-        let mut found: Vec<Installation> = items.into_iter().filter_map(readable).collect();
-        found.sort_by_cached_key(|one| std::cmp::Reverse((one.installed_at, one.integration_id.to_string())));
-        let are_all = found.len() == count;
-        Ok((found, are_all))
+        let mut items: Vec<Installation> = items.into_iter().filter_map(readable).collect();
+        items.sort_by_cached_key(|one| std::cmp::Reverse((one.installed_at, one.integration_id.to_string())));
+        let is_complete = items.len() == count;
+        Ok(Readable { items, is_complete })
     }
 
     /// Returns a page of the installations of an environment, the newest first. Eventually consistent.

@@ -24,7 +24,7 @@ pub struct Integrations<A: Access = ReadWrite>(pub Table<A>);
 #[derive(Debug, thiserror::Error)]
 pub enum CreateIntegrationError {
     /// The environment has the maximum number of integrations.
-    #[error("the environment already has {MAX_INTEGRATIONS} integrations")]
+    #[error("the environment already has {MAX_INTEGRATIONS} integrations; delete one first")]
     TooMany,
     /// Another request created it.
     #[error("the integration was created concurrently")]

@@ -100,8 +100,7 @@ impl StoredDeliveries {
             };
             is_selected.then_some(())?;
         }
-        let mut next = PendingDelivery::replayed(record, replay.replay_id, replay.created_at);
-        next.next_attempt_at = next_due(due, now);
+        let mut next = PendingDelivery::replayed(record, (replay.replay_id, replay.created_at), next_due(due, now));
         match (due, self.pending.get(&record.0)) {
             (Some(_), Some(before)) => {
                 next.merge(before).then_some(())?;
@@ -665,6 +664,7 @@ pub(super) fn delivery_item(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::{DestinationId, EnvironmentId, ErrorId, WorkflowId};
 
     #[test]
     fn each_replay_of_a_delivery_gives_it_another_time() {
@@ -685,7 +685,6 @@ mod tests {
         }
         assert!(times.is_sorted_by(|one, next| one < next));
     }
-    use crate::domain::id::{DestinationId, EnvironmentId, ErrorId, WorkflowId};
 
     #[test]
     fn malformed_item_is_known_by_its_key() {
@@ -693,7 +692,7 @@ mod tests {
         let at = "2026-11-24T05:30:00Z".parse().unwrap();
         let delivery = || {
             let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
-            PendingDelivery::replayed((record, at), ReplayId::new(), at)
+            PendingDelivery::replayed((record, at), (ReplayId::new(), at), at)
         };
         let item =
             |delivery: &PendingDelivery| to_item("pendingDelivery", &key(route, delivery), delivery, &[]).unwrap();

@@ -53,10 +53,10 @@ pub struct Deletion {
     /// Actor of the deletion.
     #[serde(default)]
     pub actor: Option<Actor>,
-    /// Status of the user before the deletion.
+    /// Status of the user as the `user.disabled` event of the deletion shows it.
     #[serde(default)]
     pub owner: OwnerStatus,
-    /// Version of the user before the deletion.
+    /// Version of the user as the `user.disabled` event of the deletion shows it.
     #[serde(default)]
     pub version: u32,
     /// Source of the ids of the events, so that each run generates the same.

@@ -19,7 +19,7 @@ use super::{
 use crate::domain::{
     access::CallingUser,
     id::{EnvironmentId, UserId},
-    names::{CanonicalName, Names, UserRef},
+    names::{CanonicalName, UserRef},
     request_seed::RequestSeed,
     timestamp::Timestamp,
     user::{OwnerStatus, Status, User},
@@ -92,7 +92,7 @@ pub const SHARDS: u32 = keys::USER_SHARDS;
 
 fn items_of(environment: EnvironmentId, user: &User) -> Result<Vec<Item>, StoreError> {
     let mut items = vec![user_item(environment, user)?];
-    for name in names_of(user).claims() {
+    for name in user.names().claims() {
         items.push(claim_item(environment, user.user_id, &name)?);
     }
     Ok(items)
@@ -207,7 +207,7 @@ impl Users {
 
     /// Replaces a user and moves its claims, if its version is unchanged. One transaction.
     pub async fn update(&self, environment: EnvironmentId, before: &User, after: &User) -> Result<(), UpdateUserError> {
-        let (old, new) = (names_of(before).claims(), names_of(after).claims());
+        let (old, new) = (before.names().claims(), after.names().claims());
         let unchanged = Condition::equals("version", number(before.version));
         let mut writes = vec![Put::new(user_item(environment, after)?).when(unchanged).into()];
         let added: Vec<&CanonicalName> = new.iter().filter(|claim| !old.contains(claim)).collect();
@@ -243,7 +243,7 @@ impl Users {
         let key = keys::user(environment, user.user_id);
         let mut writes = vec![Delete::of(&key).when(unchanged).into(), Put::new(job).into()];
         writes.push(mark_deleted(&key)?);
-        let claims = names_of(user).claims();
+        let claims = user.names().claims();
         writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
@@ -356,11 +356,6 @@ impl<A: Access> Users<A> {
             None => Ok(None),
         }
     }
-}
-
-/// Returns the names of a user as stored.
-fn names_of(user: &User) -> Names {
-    Names { username: user.username.clone(), email: user.email.clone() }
 }
 
 /// Returns the conflict for the claims that failed, or none if no claim failed.

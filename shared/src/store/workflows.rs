@@ -23,6 +23,7 @@ use crate::domain::{
     access::CallingUser,
     error_log::WorkflowRef,
     id::{CredentialId, EnvironmentId, UserId, WorkflowId},
+    readable::Readable,
     request_seed::RequestSeed,
     timestamp::Timestamp,
     user::{OwnerStatus, User},
@@ -218,22 +219,22 @@ impl Workflows {
 }
 
 impl<A: Access> Workflows<A> {
-    /// Returns the first workflows of a user by name, at most `limit`, and `true` if there are no
-    /// more. At least one query, and one `BatchGetItem` per 100 workflows.
+    /// Returns the first workflows of a user by name, at most `limit`. At least one query, and one `BatchGetItem`
+    /// per 100 workflows.
     pub async fn first_by_user(
         &self,
         environment: EnvironmentId,
         user: UserId,
         limit: usize,
-    ) -> Result<(Vec<Workflow>, bool), StoreError> {
+    ) -> Result<Page<Workflow>, StoreError> {
         let range = Range::of_prefix(keys::WORKFLOW_POINTER_PREFIX);
         let partition = [keys::user(environment, user).pk];
         let Page { items, next } =
             self.0.page::<Pointer>(&partition, &range, &Filter::default(), (None, limit)).await?;
         let wanted: Vec<_> = items.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
-        let mut workflows: Vec<Workflow> = self.0.get_all(&wanted).await?;
-        workflows.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
-        Ok((workflows, next.is_none()))
+        let mut items: Vec<Workflow> = self.0.get_all(&wanted).await?;
+        items.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        Ok(Page { items, next })
     }
 
     /// Returns the ids of all workflows of a user, the newest first. Fails if one is not readable. One
@@ -268,19 +269,19 @@ impl<A: Access> Workflows<A> {
     /// Returns workflows by id, the newest first, without those that do not exist. One
     /// `BatchGetItem` per 100 ids.
     pub async fn get_all(&self, environment: EnvironmentId, ids: &[WorkflowId]) -> Result<Vec<Workflow>, StoreError> {
-        Ok(self.get_readable(environment, ids).await?.0)
+        Ok(self.get_readable(environment, ids).await?.items)
     }
 
-    /// Returns workflows by id like [`Self::get_all`], and whether all that exist are readable.
+    /// Returns workflows by id like [`Self::get_all`], complete if all that exist are readable.
     pub async fn get_readable(
         &self,
         environment: EnvironmentId,
         ids: &[WorkflowId],
-    ) -> Result<(Vec<Workflow>, bool), StoreError> {
+    ) -> Result<Readable<Workflow>, StoreError> {
         let wanted: Vec<_> = ids.iter().map(|id| keys::workflow(environment, *id)).collect();
-        let (mut workflows, unreadable) = self.0.get_readable::<Workflow>(&wanted).await?;
-        workflows.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
-        Ok((workflows, unreadable.is_empty()))
+        let (mut items, unreadable) = self.0.get_readable::<Workflow>(&wanted).await?;
+        items.sort_by_key(|workflow| std::cmp::Reverse(workflow.workflow_id));
+        Ok(Readable { items, is_complete: unreadable.is_empty() })
     }
 
     /// Returns workflows by id like [`Self::get_all`]. Fails if one is not readable, so that no change of all skips it.
@@ -289,34 +290,35 @@ impl<A: Access> Workflows<A> {
         environment: EnvironmentId,
         ids: &[WorkflowId],
     ) -> Result<Vec<Workflow>, StoreError> {
-        let (workflows, are_all) = self.get_readable(environment, ids).await?;
-        if are_all { Ok(workflows) } else { Err(StoreError::unreadable("workflow")) }
+        let Readable { items, is_complete } = self.get_readable(environment, ids).await?;
+        if is_complete { Ok(items) } else { Err(StoreError::unreadable("workflow")) }
     }
 
-    /// Returns all workflows of a user except some, the newest first, or none if one is not readable. One query
-    /// per megabyte, and one `BatchGetItem` per 100 workflows; the query again if some are missing.
-    pub async fn by_user_if_readable(
+    /// Returns the workflows of a user except some, the newest first. One query per megabyte, and one `BatchGetItem`
+    /// per 100 workflows; the query again if some are missing.
+    pub async fn by_user_except(
         &self,
         environment: EnvironmentId,
         user: UserId,
         except: &[WorkflowId],
-    ) -> Result<Option<Vec<Workflow>>, StoreError> {
-        let list_ids = async || -> Result<Option<Vec<WorkflowId>>, StoreError> {
+    ) -> Result<Readable<Workflow>, StoreError> {
+        let list_ids = async || -> Result<Readable<WorkflowId>, StoreError> {
             let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
-            Ok(items.into_iter().map(readable).collect::<Option<_>>().map(ids_of))
+            let count = items.len();
+            let pointers: Vec<Pointer> = items.into_iter().filter_map(readable).collect();
+            Ok(Readable { is_complete: pointers.len() == count, items: ids_of(pointers) })
         };
-        let Some(mut ids) = list_ids().await? else { return Ok(None) };
+        let Readable { items: mut ids, mut is_complete } = list_ids().await?;
         ids.retain(|id| !except.contains(id));
-        let workflows = self.get_all(environment, &ids).await?;
-        if workflows.len() < ids.len() {
-            let read: HashSet<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
+        let items = self.get_all(environment, &ids).await?;
+        if is_complete && items.len() < ids.len() {
+            let read: HashSet<WorkflowId> = items.iter().map(|workflow| workflow.workflow_id).collect();
             // Those that were deleted meanwhile are missing too.
-            let Some(present) = list_ids().await? else { return Ok(None) };
-            if ids.iter().any(|id| !read.contains(id) && present.contains(id)) {
-                return Ok(None);
-            }
+            let present = list_ids().await?;
+            is_complete =
+                present.all().is_some_and(|present| ids.iter().all(|id| read.contains(id) || !present.contains(id)));
         }
-        Ok(Some(workflows))
+        Ok(Readable { items, is_complete })
     }
 
     /// Returns a page of the workflows of an environment, the newest first, each with its owner.

@@ -4,12 +4,12 @@
 use axum::extract;
 use tenon::{
     domain::{credential::Credential, event::EventType, names::UserRef, request_seed::RequestSeed, text::Text},
-    http::{Backend, Created, IdempotencyKey, Input, Path, Problem, Valid},
+    http::{Backend, Created, IdempotencyKey, Input, Path, Problem, Revised, Valid},
     store::credentials::SealedCredential,
 };
 use utoipa::ToSchema;
 
-use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context};
+use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context, revised};
 use crate::{api::users, changes::Changes};
 
 /// Body of a request to create a credential.
@@ -28,24 +28,24 @@ pub struct CreateCredential {
 
 /// Creates a credential of a user. Its data is encrypted before it is stored.
 #[utoipa::path(post, path = "/users/{user}/credentials", tag = "credentials", security(("apiKey" = ["manage"])),
-    params(IdempotencyKey), request_body = CreateCredential, responses((status = 201, body = CredentialBody)))]
+    params(IdempotencyKey), request_body = CreateCredential, responses((status = 201, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn create_credential(
     caller: Backend,
     extract::State(ChangeStateWithVault { with_vault, outbox }): extract::State<ChangeStateWithVault>,
     Path(user): Path<UserRef>,
     seed: RequestSeed,
     Valid(body): Valid<CreateCredential>,
-) -> Result<Created<CredentialBody>, Problem> {
+) -> Result<Created<Revised<CredentialBody>>, Problem> {
     let StateWithVault { state, vault } = with_vault;
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
     let owner = users::find(&state.users, caller.environment, None, &user).await?;
     let credential = Credential::new(seed.id(0), owner.user_id, credential_type, name, seed.at);
     let context = encryption_context(caller.environment, credential.credential_id);
     let data = vault.seal(&context, 1, data.as_bytes()).await?;
-    let shown = CredentialBody::from(credential.clone());
     let mut changes = Changes::new(caller.environment, caller.actor);
-    changes.credential(EventType::CredentialCreated, &shown);
+    changes.credential(EventType::CredentialCreated, &credential.clone().into());
+    let created = Created::at(format!("credentials/{}", credential.credential_id), revised(credential.clone()));
     let (new, events) = (SealedCredential { credential, data }, changes.prepare(&outbox)?);
     state.credentials.create(caller.environment, &new, &seed, events).await?;
-    Ok(Created::at(format!("credentials/{}", shown.credential_id), shown))
+    Ok(created)
 }

@@ -30,8 +30,8 @@ pub struct State {
 }
 
 impl State {
-    /// Rejects the request with 404 if the token of the caller is limited, unless its installations name the
-    /// credential, and nothing else: it must not delete what another integration may use.
+    /// Returns 404 to a limited token unless only installations within its limit use the credential: it must not delete
+    /// what another integration may use.
     async fn check_deletable(
         &self,
         environment: EnvironmentId,
@@ -41,12 +41,12 @@ impl State {
         let Some(CallingUser { user_id, allowed }) = caller.filter(|caller| !caller.allowed.is_all()) else {
             return Ok(());
         };
-        let ((installations, are_all), workflows) = tokio::try_join!(
+        let (installations, workflows) = tokio::try_join!(
             self.change.state.installations.by_user(environment, *user_id),
-            self.workflows.by_user_if_readable(environment, *user_id, &[]),
+            self.workflows.by_user_except(environment, *user_id, &[]),
         )?;
-        match workflows {
-            Some(workflows) if are_all && allowed.may_delete(id, &installations, &workflows) => Ok(()),
+        match (installations.all(), workflows.all()) {
+            (Some(installations), Some(workflows)) if allowed.may_delete(id, installations, workflows) => Ok(()),
             // What cannot be read may use it.
             _ => Err(Problem::not_found("credential")),
         }

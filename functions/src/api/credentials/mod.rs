@@ -76,8 +76,8 @@ pub struct ChangeStateWithVault {
 }
 
 impl<A: Access> State<A> {
-    /// Returns the only credentials that exist for the caller, if its token is limited. Then one query, and
-    /// at most one per megabyte of the catalogue.
+    /// Returns the credentials that exist for a limited token, or none if all exist for the caller. For a limited token
+    /// one query, and at most one per megabyte of the catalogue.
     async fn visible(
         &self,
         environment: EnvironmentId,
@@ -86,9 +86,9 @@ impl<A: Access> State<A> {
         let Some(CallingUser { user_id, allowed }) = caller.filter(|caller| !caller.allowed.is_all()) else {
             return Ok(None);
         };
-        let (installations, are_all) = self.installations.by_user(environment, *user_id).await?;
+        let installations = self.installations.by_user(environment, *user_id).await?;
         let catalogue = self.catalogue.all(environment).await?;
-        Ok(Some(allowed.credentials((&installations, are_all), catalogue.iter())))
+        Ok(Some(allowed.credentials(&installations, catalogue.iter())))
     }
 
     /// Returns a credential of a user if it exists for the caller; 404 otherwise. One read, and the calls of

@@ -16,7 +16,7 @@ use tenon::{
         text::Text,
         webhook::WebhookUrl,
     },
-    http::{Backend, Created, FieldErrors, Fields, IdempotencyKey, Input, NoStore, Problem, Valid},
+    http::{Backend, Created, FieldErrors, Fields, IdempotencyKey, Input, Json, NoStore, Problem, Valid},
 };
 use utoipa::ToSchema;
 
@@ -135,14 +135,14 @@ impl Input for NewDestination {
 /// encrypted before they are stored.
 #[utoipa::path(post, path = "/destinations", tag = "destinations", security(("apiKey" = ["manage"])),
     params(IdempotencyKey), request_body = CreateDestination, responses((status = 201, body = DestinationWithSecret),
-        (status = 409, description = "the environment already has 20 destinations"),
-        (status = 422, description = "fields are invalid, or AWS refused the connection")))]
+        (status = 409, description = "the environment already has 20 destinations, or the destination of this key was deleted"),
+        (status = 422, description = "AWS refused the connection")))]
 pub async fn create_destination(
     caller: Backend,
     extract::State(state): extract::State<State>,
     seed: RequestSeed,
     Valid(NewDestination { name, target, enabled, events, filter }): Valid<NewDestination>,
-) -> Result<NoStore<Created<DestinationWithSecret>>, Problem> {
+) -> Result<NoStore<Created<Json<DestinationWithSecret>>>, Problem> {
     let (destination_id, now) = (seed.id(0), seed.at);
     let route = Route { environment: caller.environment, destination: destination_id };
     if seed.is_retry
@@ -179,7 +179,7 @@ fn created(
     principal: &Principal,
     destination: Destination,
     secret: Option<Secret>,
-) -> NoStore<Created<DestinationWithSecret>> {
+) -> NoStore<Created<Json<DestinationWithSecret>>> {
     let destination = DestinationBody::new(environment, principal, (destination, Health::default()));
-    NoStore(Created::at(format!("destinations/{id}"), DestinationWithSecret { destination, secret }))
+    NoStore(Created::at(format!("destinations/{id}"), Json(DestinationWithSecret { destination, secret })))
 }

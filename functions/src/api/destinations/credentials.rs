@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 /// Access to the account of a bus: a role that Tenon assumes, or access keys, which are stored in
 /// encrypted form only.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewCredentials(NewAccess);
 
 /// Access to the account of a bus: `roleArn`, or `accessKeyId` and `secretAccessKey`.

@@ -19,7 +19,7 @@ const MAX_CONCURRENT_READS: usize = 8;
 
 /// Filter of the records that a destination receives. An absent list matches every record; an empty one
 /// is rejected. At most 16 KiB as JSON.
-#[derive(Debug, Default, Input, ToSchema)]
+#[derive(Clone, Debug, Default, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewFilter {
     /// Workflows whose records are sent.

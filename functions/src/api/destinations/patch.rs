@@ -2,7 +2,7 @@
 //! changes, or one transaction and a read, and possibly one message and one write, if it resets the
 //! health; one read for each user that the filter names by username or email address; if the bus or its
 //! keys change, two calls to the bus and one or two KMS calls; if a role is checked, two calls to the bus
-//! and four to STS.
+//! and four to STS. All again after a conflict with a concurrent request.
 
 use axum::extract;
 use tenon::{
@@ -18,10 +18,13 @@ use tenon::{
         timestamp::Timestamp,
         webhook::WebhookUrl,
     },
-    http::{Backend, FieldErrors, Input, Json, Path, Problem, Valid},
+    http::{Backend, Conflicts, FieldErrors, Input, Json, Path, Problem, Valid},
     logs::ErrorChain,
     start::FromAws,
-    store::health::{HealthStore, Reset},
+    store::{
+        destinations::UpdateDestinationError,
+        health::{HealthStore, Reset},
+    },
 };
 use utoipa::ToSchema;
 
@@ -32,7 +35,7 @@ use super::{
 };
 
 /// Changes to a destination; absent fields remain unchanged.
-#[derive(Debug, Input, ToSchema)]
+#[derive(Clone, Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PatchDestination {
     /// Whether records are sent.
@@ -100,7 +103,7 @@ impl State {
         destination: &Destination,
         reset: Option<Reset>,
         health: Health,
-    ) -> Result<Health, Problem> {
+    ) -> Result<Health, UpdateDestinationError> {
         let Self { saving: super::State { destinations, .. }, health_store, scheduler } = self;
         let Some(reset) = reset else {
             destinations.update(route.environment, destination).await?;
@@ -128,8 +131,8 @@ impl State {
 /// shown. Disabling it cancels its pending deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     request_body = PatchDestination, responses((status = 200, body = DestinationBody),
-        (status = 409, description = "the destination was modified by a concurrent request"),
-        (status = 422, description = "fields are invalid, or AWS refused the connection")))]
+        (status = 409, description = "the destination was modified by concurrent requests"),
+        (status = 422, description = "AWS refused the connection")))]
 pub async fn patch_destination(
     caller: Backend,
     extract::State(state): extract::State<State>,
@@ -138,38 +141,44 @@ pub async fn patch_destination(
 ) -> Result<Json<DestinationBody>, Problem> {
     let super::State { destinations, users, connections } = &state.saving;
     let route = Route { environment: caller.environment, destination: id };
-    let found = destinations.get_with_health(route).await?;
-    let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
-    let mut errors = body.inapplicable_to(&destination.target);
-    let PatchDestination { enabled, name, events, filter, url, description, region, event_bus_name, credentials } =
-        body;
-
-    let before = destination.clone();
-    if let Some(enabled) = enabled {
-        destination.set_enabled(enabled, Timestamp::now());
+    let shown = |found| Json(DestinationBody::new(route.environment, &connections.principal, found));
+    let mut conflicts = Conflicts::new("destination");
+    loop {
+        let found = destinations.get_with_health(route).await?;
+        let (before, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
+        let mut errors = body.inapplicable_to(&before.target);
+        let PatchDestination { enabled, name, events, filter, url, description, region, event_bus_name, credentials } =
+            body.clone();
+        let mut destination = before.clone();
+        if let Some(enabled) = enabled {
+            destination.set_enabled(enabled, Timestamp::now());
+        }
+        destination.name = name.apply(destination.name);
+        destination.events = events.unwrap_or(destination.events);
+        match filter {
+            Patch::Absent => {}
+            Patch::Null => destination.filter = Filter::default(),
+            Patch::Set(filter) => destination.filter = filter.resolve(users, caller.environment, &mut errors).await?,
+        }
+        errors.check()?;
+        let credentials = credentials.map(Into::into);
+        let changes = TargetChanges { url, description, region, event_bus_name, credentials };
+        let enabling = enabled == Some(true);
+        let verification = connections.change(route, &mut destination, changes, enabling).await?;
+        let redirected = verification.is_some() && destination.target != before.target;
+        if destination == before && verification.is_none() && !enabling {
+            return Ok(shown((destination, health)));
+        }
+        destination.verification = verification.unwrap_or(destination.verification);
+        destination.version += 1;
+        destination.updated_at = Timestamp::now();
+        let reset = reset_by((&before, &destination), redirected, enabling, &health);
+        match state.save(route, &destination, reset, health).await {
+            Ok(health) => return Ok(shown((destination, health))),
+            Err(UpdateDestinationError::Conflict) => conflicts.retry().await?,
+            Err(error) => return Err(error.into()),
+        }
     }
-    destination.name = name.apply(destination.name);
-    destination.events = events.unwrap_or(destination.events);
-    match filter {
-        Patch::Absent => {}
-        Patch::Null => destination.filter = Filter::default(),
-        Patch::Set(filter) => destination.filter = filter.resolve(users, caller.environment, &mut errors).await?,
-    }
-    errors.check()?;
-    let credentials = credentials.map(Into::into);
-    let changes = TargetChanges { url, description, region, event_bus_name, credentials };
-    let enabling = enabled == Some(true);
-    let verification = connections.change(route, &mut destination, changes, enabling).await?;
-    let redirected = verification.is_some() && destination.target != before.target;
-    if destination == before && verification.is_none() && !enabling {
-        return Ok(Json(DestinationBody::new(route.environment, &connections.principal, (destination, health))));
-    }
-    destination.verification = verification.unwrap_or(destination.verification);
-    destination.version += 1;
-    destination.updated_at = Timestamp::now();
-    let reset = reset_by((&before, &destination), redirected, enabling, &health);
-    let health = state.save(route, &destination, reset, health).await?;
-    Ok(Json(DestinationBody::new(route.environment, &connections.principal, (destination, health))))
 }
 
 /// Returns the reset of the health that a change of a destination needs, if any.

@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 /// all whose delivery is pending, failed or was cancelled.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[input(check(check_range: since, until))]
 struct StartReplay {
     /// Start of the time range, inclusive; rounded down to a whole second.
     since: Option<Timestamp>,
@@ -61,13 +62,7 @@ impl Input for NewReplay {
         let statuses: Vec<DeliveryStatus> = wanted.map(|(_, status)| status).collect();
         let selection = match (since, until, error_ids, event_ids, statuses.is_empty()) {
             (Some(since), until, None, None, true) => {
-                let now = Timestamp::now();
-                match until {
-                    Some(until) if until <= since => fields.reject("until", "must be after `since`"),
-                    None if now <= since => fields.reject("since", "must be in the past"),
-                    _ => {}
-                }
-                Selection::Range { since, until: until.unwrap_or(now) }
+                Selection::Range { since, until: until.unwrap_or_else(Timestamp::now) }
             }
             (None, None, Some(ids), None, true) => Selection::Errors(sorted_unique(ids)),
             (None, None, None, Some(ids), true) => Selection::Events(sorted_unique(ids)),
@@ -84,6 +79,14 @@ impl Input for NewReplay {
             }
         };
         Some(Self(selection))
+    }
+}
+
+fn check_range(fields: &mut Fields<'_>, since: &Option<Timestamp>, until: &Option<Timestamp>) {
+    match (since, until) {
+        (Some(since), Some(until)) if until <= since => fields.reject("until", "must be after `since`"),
+        (Some(since), None) if Timestamp::now() <= *since => fields.reject("since", "must be in the past"),
+        _ => {}
     }
 }
 

@@ -1,10 +1,11 @@
 //! `POST /destinations/{destinationId}/rotate-secret`. AWS calls: two DynamoDB reads, one KMS call
-//! and one write.
+//! and one write. All again after a conflict with a concurrent request.
 
 use axum::extract;
 use tenon::{
     domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
-    http::{Backend, Json, NoInput, NoStore, Path, Problem},
+    http::{Backend, Conflicts, Json, NoInput, NoStore, Path, Problem},
+    store::destinations::UpdateDestinationError,
 };
 
 use super::{DestinationBody, DestinationWithSecret, State};
@@ -13,7 +14,7 @@ use super::{DestinationBody, DestinationWithSecret, State};
 /// valid for 24 hours.
 #[utoipa::path(post, path = "/destinations/{destinationId}/rotate-secret", tag = "destinations",
     security(("apiKey" = ["manage"])), responses((status = 200, body = DestinationWithSecret),
-        (status = 409, description = "the destination is not a webhook, or was modified by a concurrent request")))]
+        (status = 409, description = "the destination is not a webhook, or was modified by concurrent requests")))]
 pub async fn rotate_secret(
     caller: Backend,
     extract::State(State { destinations, connections, .. }): extract::State<State>,
@@ -21,15 +22,24 @@ pub async fn rotate_secret(
     _: NoInput,
 ) -> Result<NoStore<Json<DestinationWithSecret>>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
-    let found = destinations.get_with_health(route).await?;
-    let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
-    let Target::Webhook(webhook) = &mut destination.target else {
-        return Err(Problem::conflict("no-secret", "only webhook destinations have a secret"));
-    };
-    let secret = connections.rotate_secret(route, webhook).await?;
-    destination.version += 1;
-    destination.updated_at = Timestamp::now();
-    destinations.update(caller.environment, &destination).await?;
-    let destination = DestinationBody::new(route.environment, &connections.principal, (destination, health));
-    Ok(NoStore(Json(DestinationWithSecret { destination, secret: Some(secret) })))
+    let mut conflicts = Conflicts::new("destination");
+    loop {
+        let found = destinations.get_with_health(route).await?;
+        let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
+        let Target::Webhook(webhook) = &mut destination.target else {
+            return Err(Problem::conflict("no-secret", "only webhook destinations have a secret"));
+        };
+        let secret = connections.rotate_secret(route, webhook).await?;
+        destination.version += 1;
+        destination.updated_at = Timestamp::now();
+        match destinations.update(caller.environment, &destination).await {
+            Ok(()) => {
+                let destination =
+                    DestinationBody::new(route.environment, &connections.principal, (destination, health));
+                return Ok(NoStore(Json(DestinationWithSecret { destination, secret: Some(secret) })));
+            }
+            Err(UpdateDestinationError::Conflict) => conflicts.retry().await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }

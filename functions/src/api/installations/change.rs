@@ -85,7 +85,10 @@ impl Current {
         let integration = match integration.filter(|_| is_allowed) {
             Some(integration) if integration.content.enabled => integration,
             Some(_) if caller.is_none() => {
-                return Err(Problem::conflict("integration-disabled", "the integration is disabled"));
+                return Err(Problem::conflict(
+                    "integration-disabled",
+                    "the integration is disabled; set its `enabled` to true first",
+                ));
             }
             _ => return Err(Problem::not_found("integration")),
         };
@@ -103,16 +106,16 @@ impl Current {
         let limit = allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty());
         let (visible, of_others) = match limit {
             Some(allowed) => {
-                let ((all, are_all), workflows) = tokio::try_join!(
+                let (installations, workflows) = tokio::try_join!(
                     state.installations.by_user(environment, user),
-                    state.parts.workflows.by_user_if_readable(environment, user, &[]),
+                    state.parts.workflows.by_user_except(environment, user, &[]),
                 )?;
-                let of_others = match &workflows {
-                    Some(workflows) if are_all => allowed.credentials_of_others(&all, workflows),
+                let of_others = match (installations.all(), workflows.all()) {
+                    (Some(installations), Some(workflows)) => allowed.credentials_of_others(installations, workflows),
                     // What cannot be read may use any of them.
                     _ => own.clone(),
                 };
-                (Some(allowed.credentials((&all, are_all), [&integration])), of_others)
+                (Some(allowed.credentials(&installations, [&integration])), of_others)
             }
             None => (None, HashSet::new()),
         };

@@ -95,11 +95,11 @@ async fn leftovers(
         return Ok(Leftovers::default());
     }
     let own: Vec<WorkflowId> = own.iter().map(|workflow| workflow.workflow_id).collect();
-    let (Some(workflows), (others, true)) = tokio::try_join!(
-        parts.workflows.by_user_if_readable(environment, *user_id, &own),
+    let (workflows, installations) = tokio::try_join!(
+        parts.workflows.by_user_except(environment, *user_id, &own),
         installations.by_user(environment, *user_id),
-    )?
-    else {
+    )?;
+    let (Some(workflows), Some(others)) = (workflows.all(), installations.all()) else {
         // What cannot be read may reference any of them.
         return Ok(Leftovers::default());
     };

@@ -67,7 +67,7 @@ impl State {
         (after, page): (Option<&str>, &PageParams),
     ) -> Result<Page<(Position, InstallationBody)>, Problem> {
         let owner = users::find(&self.users, environment, caller, user).await?;
-        let (mut found, _) = self.installations.by_user(environment, owner.user_id).await?;
+        let mut found = self.installations.by_user(environment, owner.user_id).await?.items;
         found.retain(|one| is_visible(caller, one));
         let catalogue = self.catalogue.all(environment).await?;
         let found = page.select(found, after, position);

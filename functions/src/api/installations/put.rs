@@ -10,7 +10,6 @@ use axum::{
     extract,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
 use serde_json::Value;
 use tenon::{
     domain::{
@@ -18,8 +17,8 @@ use tenon::{
         settings::Settings, text::Text, workflow::WorkflowKey,
     },
     http::{
-        BackendOrUser, Conflicts, Fields, FromJson, IfMatch, IfNoneMatch, Input, Location, Path, Preconditions,
-        Problem, Valid,
+        BackendOrUser, Conflicts, Created, Fields, FromJson, IfMatch, IfNoneMatch, Input, Location, Path,
+        Preconditions, Problem, Valid,
     },
     start::FromAws,
     store::{events::Outbox, installations::ChangeInstallationError},
@@ -102,10 +101,10 @@ fn check_source(
         _ => {}
     }
     if name.is_some() && data.is_none() {
-        fields.reject("name", "is allowed with `data` only");
+        fields.reject("name", "requires `data`");
     }
     if *new && data.is_none() {
-        fields.reject("new", "is allowed with `data` only");
+        fields.reject("new", "requires `data`");
     }
 }
 
@@ -162,7 +161,7 @@ pub async fn put_installation(
                 let shown = shown.revised();
                 return Ok(match current.before {
                     Some(_) => shown.into_response(),
-                    None => (StatusCode::CREATED, [(header::LOCATION, id.to_string())], shown).into_response(),
+                    None => Created::at(id.to_string(), shown).into_response(),
                 });
             }
             Err(ChangeInstallationError::NameTaken) => {

@@ -9,7 +9,6 @@ use tenon::{
         names::UserRef,
         ticket::{TICKET_LIFETIME, Ticket, TicketGrant},
         timestamp::Timestamp,
-        user::Status,
     },
     http::{ApiUrl, Backend, Json, NoInput, NoStore, Path, Problem},
     start::FromAws,
@@ -53,13 +52,13 @@ pub async fn create_install_url(
     ApiUrl(api): ApiUrl,
     _: NoInput,
 ) -> Result<NoStore<Json<InstallLink>>, Problem> {
-    let user = users::find(&state.users, caller.environment, None, &user).await?;
-    if user.status == Status::Disabled {
-        return Err(Problem::forbidden("the user is disabled"));
-    }
+    let user = users::find_active(&state.users, caller.environment, &user).await?;
     let integration = state.integrations.get(caller.environment, &id).await?;
     if !integration.ok_or_else(|| Problem::not_found("integration"))?.content.enabled {
-        return Err(Problem::conflict("integration-disabled", "the integration is disabled"));
+        return Err(Problem::conflict(
+            "integration-disabled",
+            "the integration is disabled; set its `enabled` to true first",
+        ));
     }
     let (ticket, expires_at) = (Ticket::generate(), Timestamp::now() + TICKET_LIFETIME);
     let grant = TicketGrant {

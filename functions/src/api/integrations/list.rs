@@ -40,7 +40,7 @@ pub async fn list_integrations(
     let found = page.select(visible.collect(), after.as_deref(), |one| position(one));
     let mut found = found.map(|one| (position(one), IntegrationBody::from(one.clone()))).fit(response_bytes);
     if let Some(viewer) = viewer {
-        let (installed, _) = installations.by_user(caller.environment, viewer.user_id).await?;
+        let installed = installations.by_user(caller.environment, viewer.user_id).await?.items;
         let installed = summaries(&parts, caller.environment, &viewer, installed, &all).await?;
         found = found.map(|body| body.of_user(&installed));
     }

@@ -5,7 +5,6 @@ use axum::{
     extract,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
 use tenon::{
     domain::{
         form::{Field, FieldName, FieldType, MAX_FIELDS, MAX_OPTIONS, Pattern, SelectOption},
@@ -18,7 +17,7 @@ use tenon::{
         workflow::WorkflowKey,
     },
     http::{
-        Backend, Conflicts, FieldErrors, Fields, FromJson, IfMatch, IfNoneMatch, Input, Location, NewPath,
+        Backend, Conflicts, Created, FieldErrors, Fields, FromJson, IfMatch, IfNoneMatch, Input, Location, NewPath,
         Preconditions, Problem, Valid,
     },
     store::integrations::{CreateIntegrationError, Integrations},
@@ -265,11 +264,7 @@ pub async fn put_integration(
                 let (integration_id, content) = (id.clone(), content.clone());
                 let new = Integration { integration_id, content, version: 1, created_at: now, updated_at: now };
                 match integrations.create(caller.environment, &new).await {
-                    Ok(()) => {
-                        // The location is the URL of the request.
-                        let location = [(header::LOCATION, id.to_string())];
-                        return Ok((StatusCode::CREATED, location, revised(new)).into_response());
-                    }
+                    Ok(()) => return Ok(Created::at(id.to_string(), revised(new)).into_response()),
                     Err(CreateIntegrationError::Exists) => {}
                     Err(error) => return Err(error.into()),
                 }

@@ -4,7 +4,7 @@
 use axum::{extract, response::Response};
 use http::{HeaderMap, HeaderValue, header};
 use tenon::{
-    http::{Cacheable, RouteKey},
+    http::{Cacheable, FromRoute, Routed},
     start::{Aws, FromAws, StartError},
 };
 
@@ -29,13 +29,27 @@ fn compact(script: &str) -> String {
     script.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).flat_map(|line| [line, "\n"]).collect()
 }
 
+/// Build of the script.
+#[derive(Clone, Copy, Debug)]
+pub enum Script {
+    /// ES module.
+    Module,
+    /// Classic script, which defines `window.Tenon`.
+    Classic,
+}
+
+impl FromRoute for Script {
+    const ROUTES: &'static [(&'static str, Self)] =
+        &[("GET /tenon.js", Self::Module), ("GET /tenon.global.js", Self::Classic)];
+}
+
 /// Returns the script that opens the modal, as an ES module.
 #[utoipa::path(get, path = "/tenon.js", tag = "document", security(()),
     responses((status = 200, description = "script", content_type = "text/javascript"),
         (status = 304, description = "the script matches If-None-Match")))]
 pub async fn get_tenon_js(
     extract::State(state): extract::State<State>,
-    RouteKey(route): RouteKey,
+    Routed(script): Routed<Script>,
     request: HeaderMap,
 ) -> Response {
     let fixed = HeaderValue::from_static;
@@ -47,7 +61,10 @@ pub async fn get_tenon_js(
         (header::VARY, fixed("Origin")),
         (CROSS_ORIGIN_RESOURCE_POLICY, fixed("cross-origin")),
     ];
-    let script = if route == "GET /tenon.global.js" { state.classic } else { state.module };
+    let script = match script {
+        Script::Module => state.module,
+        Script::Classic => state.classic,
+    };
     script.respond(&request, headers)
 }
 

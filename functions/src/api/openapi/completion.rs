@@ -40,8 +40,8 @@ struct CommonError {
     description: &'static str,
     /// Formats of the error, which depend on its sources.
     formats: &'static [Format],
-    /// Whether an operation may return it.
-    applies: fn(&Operation) -> bool,
+    /// Whether an operation, which reads a body or does not, may return it.
+    applies: fn(&Operation, bool) -> bool,
 }
 
 const COMMON_ERRORS: [CommonError; 13] = [
@@ -50,91 +50,91 @@ const COMMON_ERRORS: [CommonError; 13] = [
         name: "Malformed",
         description: "The request is not valid HTTP or JSON, or its cursor belongs to another list.",
         formats: &[FUNCTION],
-        applies: |_| true,
+        applies: |_, _| true,
     },
     CommonError {
         status: "401",
         name: "Unauthorized",
         description: "The request has no API key or user token.",
         formats: &[FUNCTION, GATEWAY],
-        applies: is_protected,
+        applies: |operation, _| is_protected(operation),
     },
     CommonError {
         status: "403",
         name: "Forbidden",
         description: "The API key or user token is invalid, expired or revoked, or lacks the required scope.",
         formats: &[FUNCTION, GATEWAY],
-        applies: is_protected,
+        applies: |operation, _| is_protected(operation),
     },
     CommonError {
         status: "404",
         name: "NotFound",
         description: "The path leads to no resource of the environment.",
         formats: &[FUNCTION],
-        applies: |operation| parameters(operation).any(is_in_path),
+        applies: |operation, _| parameters(operation).any(is_in_path),
     },
     CommonError {
         status: "409",
         name: "InProgress",
         description: "A request with the same `Idempotency-Key` is in progress.",
         formats: &[FUNCTION],
-        applies: |operation| has_header(operation, "Idempotency-Key"),
+        applies: |operation, _| has_header(operation, "Idempotency-Key"),
     },
     CommonError {
         status: "412",
         name: "Outdated",
         description: "The resource was changed after the ETag in `If-Match` was read.",
         formats: &[FUNCTION],
-        applies: |operation| has_header(operation, "If-Match") && !has_header(operation, "If-None-Match"),
+        applies: |operation, _| has_header(operation, "If-Match") && !has_header(operation, "If-None-Match"),
     },
     CommonError {
         status: "412",
         name: "OutdatedOrPresent",
         description: "The resource was changed after the ETag in `If-Match` was read, or exists although `If-None-Match` is `*`.",
         formats: &[FUNCTION],
-        applies: |operation| has_header(operation, "If-None-Match"),
+        applies: |operation, _| has_header(operation, "If-None-Match"),
     },
     CommonError {
         status: "413",
         name: "TooLarge",
         description: "The body is larger than 1 MiB.",
         formats: &[FUNCTION, GATEWAY],
-        applies: has_body,
+        applies: |_, reads_body| reads_body,
     },
     CommonError {
         status: "415",
         name: "UnsupportedMediaType",
         description: "The content type is not JSON in UTF-8, or the body has a content encoding.",
         formats: &[FUNCTION],
-        applies: has_body,
+        applies: |_, reads_body| reads_body,
     },
     CommonError {
         status: "422",
         name: "Invalid",
         description: "Fields are invalid or unknown. The problem document names them.",
         formats: &[FUNCTION],
-        applies: is_protected,
+        applies: |operation, _| is_protected(operation),
     },
     CommonError {
         status: "429",
         name: "TooManyRequests",
         description: "The stack receives more requests than its limits allow. Retry later.",
         formats: &[GATEWAY],
-        applies: |_| true,
+        applies: |_, _| true,
     },
     CommonError {
         status: "500",
         name: "Internal",
         description: "An unexpected error. The logs have the cause.",
         formats: &[FUNCTION, GATEWAY],
-        applies: |_| true,
+        applies: |_, _| true,
     },
     CommonError {
         status: "503",
         name: "Busy",
         description: "AWS throttles or is unavailable. Retry after `Retry-After`.",
         formats: &[FUNCTION, GATEWAY],
-        applies: |operation| is_protected(operation) || has_body(operation),
+        applies: |operation, reads_body| is_protected(operation) || reads_body,
     },
 ];
 
@@ -157,10 +157,6 @@ fn has_header(operation: &Operation, name: &str) -> bool {
     parameters(operation).any(|parameter| parameter.name == name)
 }
 
-fn has_body(operation: &Operation) -> bool {
-    operation.request_body.is_some()
-}
-
 fn is_protected(operation: &Operation) -> bool {
     let security = operation.security.as_deref().unwrap_or_default();
     !security.contains(&SecurityRequirement::default())
@@ -175,10 +171,13 @@ impl Modify for Completion {
             components.responses.insert(error.name.into(), error.response().into());
         }
         for (path, item) in &mut document.paths.paths {
-            let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch];
-            for operation in methods.into_iter().flatten() {
+            let (get, put, post, delete, patch) =
+                (&mut item.get, &mut item.put, &mut item.post, &mut item.delete, &mut item.patch);
+            let methods = [(get, false), (put, true), (post, true), (delete, false), (patch, true)];
+            for (operation, reads_body) in methods {
+                let Some(operation) = operation else { continue };
                 add_path_parameters(path, operation);
-                complete(operation);
+                complete(operation, reads_body);
             }
             if let Some(operation) = item.get.as_mut().filter(|_| only_reads(&format!("GET {path}"))) {
                 admit_readers(operation);
@@ -232,8 +231,8 @@ fn add_path_parameters(path: &str, operation: &mut Operation) {
     operation.parameters = Some(parameters).filter(|parameters| !parameters.is_empty());
 }
 
-/// Completes the name, responses and parameters of an operation.
-fn complete(operation: &mut Operation) {
+/// Completes the name, responses and parameters of an operation, which reads a body or does not.
+fn complete(operation: &mut Operation, reads_body: bool) {
     operation.operation_id = operation.operation_id.as_deref().map(camel_case);
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
@@ -251,14 +250,18 @@ fn complete(operation: &mut Operation) {
             response.headers.insert("Location".into(), header.into());
         }
         if status.starts_with(['4', '5']) {
+            response.description = capitalized(&response.description) + ".";
             let (media_type, schema) = FUNCTION;
             response.content.insert(media_type.into(), body(schema));
         }
     }
-    for error in COMMON_ERRORS.iter().filter(|error| (error.applies)(operation)).collect::<Vec<_>>() {
+    for error in COMMON_ERRORS.iter().filter(|error| (error.applies)(operation, reads_body)).collect::<Vec<_>>() {
         let reference = RefOr::Ref(Ref::new(format!("#/components/responses/{}", error.name)));
         match operation.responses.responses.entry(error.status.into()).or_insert(reference) {
-            RefOr::T(response) => error.add_body(response),
+            RefOr::T(response) => {
+                response.description = format!("{} Or: {}", response.description, error.description);
+                error.add_body(response);
+            }
             RefOr::Ref(_) => {}
         }
     }

@@ -65,13 +65,16 @@ fn examples() -> Vec<(&'static str, Value)> {
         ),
         ("CreateToken", json!({ "ttlSeconds": 600 })),
         ("CreateUser", json!({ "email": "joe@acme.example", "fullName": "Joe Doe", "metadata": { "plan": "pro" } })),
-        ("CreateUsers", json!({ "users": [{ "email": "joe@acme.example" }, { "username": "anna" }] })),
+        ("CreateUserList", json!({ "users": [{ "email": "joe@acme.example" }, { "username": "anna" }] })),
         ("CreateWorkflow", json!({ "userId": user, "name": "Sync orders", "credentialIds": [credential] })),
         ("PatchEnvironment", json!({ "modal": { "origins": ["https://app.acme.example"], "lang": "de" } })),
         ("PatchDestination", json!({ "enabled": false })),
         (
             "PutIntegration",
-            json!({ "name": "Shopify orders", "workflows": [{ "key": "orders", "name": "Orders to Shopify" }] }),
+            json!({ "name": "Shopify orders", "workflows": [{ "key": "orders", "name": "Orders to Shopify" }],
+            "credentialTypes": [{ "type": "shopify", "name": "Shopify account", "fields": [
+                { "name": "token", "label": "Access token", "type": "secret", "required": true }] }],
+            "settings": [{ "name": "region", "label": "Region", "type": "text" }] }),
         ),
         (
             "PutInstallation",

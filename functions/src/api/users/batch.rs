@@ -7,16 +7,15 @@ use axum::extract::State;
 use serde::Serialize;
 use serde_json::Value;
 use tenon::{
-    domain::{
-        names::{CanonicalName, Names},
-        request_seed::RequestSeed,
-        user::{NewUser, User},
-    },
+    domain::{names::CanonicalName, request_seed::RequestSeed, user::User},
     http::{Backend, FieldError, FromJson, IdempotencyKey, Input, Json, Location, Problem, Valid},
     logs::ErrorChain,
     store::users::{CreateUserError, Users},
 };
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ArrayBuilder, OneOfBuilder, Ref, RefOr, Schema},
+};
 
 use super::{UserBody, create::CreateUser};
 
@@ -29,9 +28,8 @@ const MAX_ERRORS_PER_ITEM: usize = 5;
 
 /// Users to create.
 #[derive(Input, ToSchema)]
-#[schema(as = CreateUsers)]
 #[serde(deny_unknown_fields)]
-struct UserList {
+struct CreateUserList {
     /// Users, 1 to 1,000.
     #[input(max = MAX_USERS, min = 1)]
     #[schema(value_type = Vec<CreateUser>, min_items = 1, max_items = 1000)]
@@ -47,7 +45,7 @@ impl FromJson for Item {
     }
 }
 
-/// Items of a batch.
+/// Items of a batch: `{"users": […]}`, or the list itself.
 pub struct CreateUsers {
     items: Vec<Item>,
     /// JSON pointer to the list.
@@ -58,10 +56,27 @@ impl FromJson for CreateUsers {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         match value {
             Value::Array(_) => Some(Self { items: location.list(value, 1..=MAX_USERS)?, pointer: "" }),
-            _ => {
-                UserList::from_json(value, location).map(|UserList { users }| Self { items: users, pointer: "/users" })
-            }
+            _ => CreateUserList::from_json(value, location)
+                .map(|CreateUserList { users }| Self { items: users, pointer: "/users" }),
         }
+    }
+}
+
+impl PartialSchema for CreateUsers {
+    fn schema() -> RefOr<Schema> {
+        let list = ArrayBuilder::new()
+            .items(Ref::from_schema_name("CreateUser"))
+            .min_items(Some(1))
+            .max_items(Some(MAX_USERS));
+        let description = Some("Users to create, in an object or as a list.");
+        OneOfBuilder::new().item(Ref::from_schema_name("CreateUserList")).item(list).description(description).into()
+    }
+}
+
+impl ToSchema for CreateUsers {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((CreateUserList::name().into(), CreateUserList::schema()));
+        CreateUserList::schemas(schemas);
     }
 }
 
@@ -78,7 +93,7 @@ pub struct CreatedUsers {
 }
 
 /// Result of an item.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum BatchResult {
     /// The user was created.
@@ -126,8 +141,7 @@ impl From<Problem> for Reason {
 
 /// Creates up to 1,000 users. Each item succeeds or fails on its own.
 #[utoipa::path(post, path = "/users/batch", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey),
-    request_body = UserList, responses((status = 200, body = CreatedUsers),
-        (status = 422, description = "the list is missing, empty or too long"),
+    request_body = CreateUsers, responses((status = 200, body = CreatedUsers),
         (status = 503, description = "some users were not created; the problem document names them")))]
 pub async fn create_users(
     caller: Backend,
@@ -185,20 +199,21 @@ fn check(
     index: usize,
     claimed: &mut HashMap<CanonicalName, usize>,
 ) -> Result<User, BatchResult> {
-    let CreateUser { email, username, full_name, metadata } =
-        item.map_err(|problem| BatchResult::Invalid(problem.into()))?;
-    let names = Names::new(username, email, &seed.suffix(index))
-        .map_err(|error| BatchResult::Invalid(Problem::invalid_field("/email", error).into()))?;
-    let claims = names.claims();
-    if let Some((first, earlier)) = claims.iter().find_map(|name| Some((name, *claimed.get(name)?))) {
-        let field = if *first == names.username.canonical() { "username" } else { "email" };
-        let detail = format!("duplicates that of item {earlier}");
-        let errors = vec![FieldError { pointer: format!("/{field}"), detail: detail.clone() }];
-        let reason = Reason { detail: format!("the {field} {detail}"), errors, more_errors: None };
-        return Err(BatchResult::Conflict(reason));
+    let created = item.and_then(|item| item.into_user(seed, index));
+    let user = created.map_err(|problem| BatchResult::Invalid(problem.into()))?;
+    let claims = user.names().claims();
+    let taken = claims.iter().filter_map(|name| Some((name, *claimed.get(name)?))).map(|(name, earlier)| {
+        let field = if *name == user.username.canonical() { "username" } else { "email" };
+        (field, format!("duplicates that of item {earlier}"))
+    });
+    let taken: Vec<(&str, String)> = taken.collect();
+    if !taken.is_empty() {
+        let detail = taken.iter().map(|(field, detail)| format!("the {field} {detail}")).collect::<Vec<_>>().join("; ");
+        let errors = taken.into_iter().map(|(field, detail)| FieldError { pointer: format!("/{field}"), detail });
+        return Err(BatchResult::Conflict(Reason { detail, errors: errors.collect(), more_errors: None }));
     }
     claimed.extend(claims.into_iter().map(|name| (name, index)));
-    Ok(NewUser { names, full_name, metadata }.create(seed, index))
+    Ok(user)
 }
 
 #[cfg(test)]
@@ -218,8 +233,9 @@ mod tests {
                 Ok(_) => panic!("the item is invalid"),
                 Err(problem) => Reason::from(problem),
             };
-            let results: Vec<BatchResult> = (0..MAX_USERS).map(|_| BatchResult::Invalid(reason(&item))).collect();
-            let invalid_users = (0..MAX_USERS).map(|index| InvalidUser { index, detail: reason(&item).detail });
+            let reason = reason(&item);
+            let results: Vec<BatchResult> = vec![BatchResult::Invalid(reason.clone()); MAX_USERS];
+            let invalid_users = (0..MAX_USERS).map(|index| InvalidUser { index, detail: reason.detail.clone() });
             let body = CreatedUsers { message: "success", invalid_users: invalid_users.collect(), results };
             let body = serde_json::to_string(&body).unwrap();
             // Lambda escapes the body once more.

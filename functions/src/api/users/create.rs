@@ -5,9 +5,9 @@ use tenon::{
     domain::{
         names::{Email, Names, Username},
         request_seed::RequestSeed,
-        user::{FullName, Metadata, NewUser},
+        user::{FullName, Metadata, NewUser, User},
     },
-    http::{Backend, Created, Fields, IdempotencyKey, Input, Problem, Valid},
+    http::{Backend, Created, Fields, IdempotencyKey, Input, Problem, Revised, Valid},
     store::users::Users,
 };
 use utoipa::ToSchema;
@@ -38,19 +38,27 @@ fn check_names(fields: &mut Fields<'_>, username: &Option<Username>, email: &Opt
     }
 }
 
+impl CreateUser {
+    /// Returns the user that a request creates from the item at an index.
+    pub(super) fn into_user(self, seed: &RequestSeed, index: usize) -> Result<User, Problem> {
+        let Self { email, username, full_name, metadata } = self;
+        // The names were checked with the input.
+        let names = Names::new(username, email, &seed.suffix(index)).map_err(|error| Problem::internal(&error))?;
+        Ok(NewUser { names, full_name, metadata }.create(seed, index))
+    }
+}
+
 /// Creates a user and claims its username and email address.
 #[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey),
-    request_body = CreateUser, responses((status = 201, body = UserBody),
-        (status = 409, description = "the username or email address is taken; the problem document names the field")))]
+    request_body = CreateUser, responses((status = 201, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
+        (status = 409, description = "the username or email address is taken, which the problem document names")))]
 pub async fn create_user(
     caller: Backend,
     State(users): State<Users>,
     seed: RequestSeed,
     Valid(body): Valid<CreateUser>,
-) -> Result<Created<UserBody>, Problem> {
-    let CreateUser { email, username, full_name, metadata } = body;
-    let names = Names::new(username, email, &seed.suffix(0)).map_err(|error| Problem::internal(&error))?;
-    let user = NewUser { names, full_name, metadata }.create(&seed, 0);
+) -> Result<Created<Revised<UserBody>>, Problem> {
+    let user = body.into_user(&seed, 0)?;
     users.create(caller.environment, &user, &seed).await?;
-    Ok(Created::at(format!("users/{}", user.user_id), user.into()))
+    Ok(Created::at(format!("users/{}", user.user_id), super::revised(user)))
 }

@@ -61,6 +61,19 @@ pub(crate) async fn find<A: Access>(
     found.ok_or_else(|| Problem::not_found("user"))
 }
 
+/// Returns the user of a path like [`find`] for a back end that issues a token or a link; 403 if the user is disabled.
+pub(crate) async fn find_active<A: Access>(
+    users: &Users<A>,
+    environment: EnvironmentId,
+    user: &UserRef,
+) -> Result<User, Problem> {
+    let found = find(users, environment, None, user).await?;
+    match found.status {
+        Status::Active => Ok(found),
+        Status::Disabled => Err(Problem::forbidden("the user is disabled; enable it with POST /users/{user}/enable")),
+    }
+}
+
 /// Returns the response with a user, and the ETag of its revision.
 fn revised(user: User) -> Revised<UserBody> {
     Revised::new(revision(&user), user.into())
@@ -72,7 +85,7 @@ fn revision(user: &User) -> String {
 }
 
 /// User as the API returns it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = User)]
 pub struct UserBody {

@@ -4,37 +4,50 @@
 use axum::extract;
 use tenon::{
     domain::{event::EventType, names::UserRef, request_seed::RequestSeed, user::Status},
-    http::{Backend, Conflicts, Json, NoInput, Path, Problem, RouteKey},
+    http::{Backend, Conflicts, FromRoute, NoInput, Path, Problem, Revised, Routed},
     store::user_jobs::StatusChange,
 };
 
 use super::{ChangeState, UserBody};
 use crate::changes::Changes;
 
+/// Change of the status of a user.
+#[derive(Clone, Copy, Debug)]
+pub enum Action {
+    /// The user becomes active.
+    Enable,
+    /// The user becomes disabled.
+    Disable,
+}
+
+impl FromRoute for Action {
+    const ROUTES: &'static [(&'static str, Self)] =
+        &[("POST /users/{user}/enable", Self::Enable), ("POST /users/{user}/disable", Self::Disable)];
+}
+
 /// Disables a user.
 ///
 /// Its data is kept, its tokens become invalid within a minute, it receives no new ones, and its
 /// workflows read as inactive. Errors are still recorded.
 #[utoipa::path(post, path = "/users/{user}/disable", tag = "users", security(("apiKey" = ["manage"])),
-    operation_id = "disable_user", responses((status = 200, body = UserBody),
+    operation_id = "disable_user", responses((status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
         (status = 409, description = "the user was modified by concurrent requests")))]
 pub async fn set_status(
     caller: Backend,
     extract::State(ChangeState { users, outbox }): extract::State<ChangeState>,
     Path(user): Path<UserRef>,
-    RouteKey(route): RouteKey,
+    Routed(action): Routed<Action>,
     _: NoInput,
-) -> Result<Json<UserBody>, Problem> {
-    let (status, event_type) = match route.as_str() {
-        "POST /users/{user}/enable" => (Status::Active, EventType::UserEnabled),
-        "POST /users/{user}/disable" => (Status::Disabled, EventType::UserDisabled),
-        _ => return Err(Problem::not_found("route")),
+) -> Result<Revised<UserBody>, Problem> {
+    let (status, event_type) = match action {
+        Action::Enable => (Status::Active, EventType::UserEnabled),
+        Action::Disable => (Status::Disabled, EventType::UserDisabled),
     };
     let mut conflicts = Conflicts::new("user");
     loop {
         let before = super::find(&users, caller.environment, None, &user).await?;
         if before.status == status {
-            return Ok(Json(before.into()));
+            return Ok(super::revised(before));
         }
         let seed = RequestSeed::new();
         let after = before.with_status(status, seed.at);
@@ -49,7 +62,7 @@ pub async fn set_status(
             seed,
         };
         if users.change_status(&before, &after, &change, changes.prepare(&outbox)?).await? {
-            return Ok(Json(after.into()));
+            return Ok(super::revised(after));
         }
         conflicts.retry().await?;
     }
@@ -57,7 +70,7 @@ pub async fn set_status(
 
 /// Enables a user. Tokens issued before it was disabled stay invalid.
 #[utoipa::path(post, path = "/users/{user}/enable", tag = "users", security(("apiKey" = ["manage"])),
-    responses((status = 200, body = UserBody),
+    responses((status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
         (status = 409, description = "the user was modified by concurrent requests")))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn enable_user() {}

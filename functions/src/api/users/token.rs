@@ -10,7 +10,7 @@ use tenon::{
         modal::Origin,
         names::UserRef,
         timestamp::Timestamp,
-        user::{Status, TtlSeconds},
+        user::TtlSeconds,
     },
     http::{Backend, Fields, Input, Json, NoStore, Path, Problem, Valid},
     start::FromAws,
@@ -46,10 +46,10 @@ pub struct CreateToken {
     #[input(max = MAX_TOKEN_INTEGRATIONS, min = 1)]
     #[schema(min_items = 1, max_items = 20)]
     integrations: Option<Vec<IntegrationId>>,
-    /// Origins of the pages that may embed the modal with the token, at most 5; by default those of the
+    /// Origins of the pages that may embed the modal with the token, 1 to 5; by default those of the
     /// environment.
-    #[input(max = MAX_TOKEN_ORIGINS)]
-    #[schema(max_items = 5)]
+    #[input(max = MAX_TOKEN_ORIGINS, min = 1)]
+    #[schema(min_items = 1, max_items = 5)]
     origins: Option<Vec<Origin>>,
 }
 
@@ -97,10 +97,7 @@ pub async fn create_token(
     Valid(TokenOptions(options)): Valid<TokenOptions>,
 ) -> Result<NoStore<Json<Token>>, Problem> {
     let CreateToken { ttl_seconds, mode, integrations, origins } = options;
-    let user = super::find(&state.users, caller.environment, None, &user).await?;
-    if user.status == Status::Disabled {
-        return Err(Problem::forbidden("the user is disabled"));
-    }
+    let user = super::find_active(&state.users, caller.environment, &user).await?;
     let now = Timestamp::now();
     let limits = Limits { mode, integrations, origins, hosted: false };
     let claims = Claims::new(&state.issuer, caller.environment, &user, limits, ttl_seconds, now);

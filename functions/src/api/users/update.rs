@@ -11,7 +11,7 @@ use tenon::{
         timestamp::Timestamp,
         user::{FullName, Metadata, User},
     },
-    http::{Backend, Conflicts, FieldErrors, Fields, IfMatch, Input, Path, Problem, Revised, RouteKey, Valid},
+    http::{Backend, Conflicts, FieldErrors, Fields, FromRoute, IfMatch, Input, Path, Problem, Revised, Routed, Valid},
     store::users::{UpdateUserError, Users},
 };
 use utoipa::ToSchema;
@@ -71,25 +71,39 @@ fn check_metadata(fields: &mut Fields<'_>, metadata: &Patch<BTreeMap<String, Opt
     }
 }
 
+/// What given metadata does to the existing one.
+#[derive(Clone, Copy, Debug)]
+pub enum MetadataChange {
+    /// It replaces it.
+    Replace,
+    /// It is merged into it.
+    Merge,
+}
+
+impl FromRoute for MetadataChange {
+    const ROUTES: &'static [(&'static str, Self)] =
+        &[("PUT /users/{user}", Self::Replace), ("PATCH /users/{user}", Self::Merge)];
+}
+
 /// Updates a user; given metadata replaces the existing metadata. Names that it no longer uses are
 /// free immediately.
 #[utoipa::path(put, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
     operation_id = "replace_user", params(IfMatch), request_body = UpdateUser,
     responses((status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-        (status = 409, description = "the username or email address is taken; the problem document names the field")))]
+        (status = 409, description = "the username or email address is taken, which the problem document names, or concurrent requests changed the user")))]
 pub async fn update_user(
     caller: Backend,
     State(users): State<Users>,
     Path(user): Path<UserRef>,
     if_match: IfMatch,
-    RouteKey(route): RouteKey,
+    Routed(metadata_change): Routed<MetadataChange>,
     Valid(body): Valid<UpdateUser>,
 ) -> Result<Revised<UserBody>, Problem> {
     let mut conflicts = Conflicts::new("user");
     loop {
         let before = super::find(&users, caller.environment, None, &user).await?;
         if_match.check_revision(revision(&before))?;
-        let after = updated(&before, body.clone(), route.starts_with("PUT"))?;
+        let after = updated(&before, body.clone(), metadata_change)?;
         if after == before {
             return Ok(revised(before));
         }
@@ -107,12 +121,12 @@ pub async fn update_user(
 #[utoipa::path(patch, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])), params(IfMatch),
     request_body = UpdateUser,
     responses((status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-        (status = 409, description = "the username or email address is taken; the problem document names the field")))]
+        (status = 409, description = "the username or email address is taken, which the problem document names, or concurrent requests changed the user")))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn patch_user() {}
 
 /// Returns the user with the changes applied.
-fn updated(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<User, Problem> {
+fn updated(before: &User, update: UpdateUser, metadata_change: MetadataChange) -> Result<User, Problem> {
     let UpdateUser { username, email, full_name, metadata } = update;
     let renamed = !username.is_absent();
     let username = username.apply(None).unwrap_or_else(|| before.username.clone());
@@ -128,7 +142,10 @@ fn updated(before: &User, update: UpdateUser, replace_metadata: bool) -> Result<
         );
     }
     let names = Names::of(username, email).map_err(|error| errors.push_at("", &["email"], error));
-    let base = if replace_metadata { Metadata::default() } else { before.metadata.clone() };
+    let base = match metadata_change {
+        MetadataChange::Replace => Metadata::default(),
+        MetadataChange::Merge => before.metadata.clone(),
+    };
     let metadata = match metadata {
         Patch::Set(pairs) => base.merge(pairs),
         Patch::Absent | Patch::Null => Ok(before.metadata.clone()),

@@ -5,7 +5,7 @@
 use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef, workflow::WorkflowName},
-    http::{BackendOrUser, Fields, Input, Json, Problem, RouteKey, Valid},
+    http::{BackendOrUser, Fields, FromRoute, Input, Problem, Revised, Routed, Valid},
 };
 use utoipa::ToSchema;
 
@@ -36,22 +36,31 @@ fn require_either(fields: &mut Fields<'_>, id: &Option<WorkflowId>, name: &Optio
     }
 }
 
+/// Change of the state of a workflow.
+#[derive(Clone, Copy, Debug)]
+pub enum Action {
+    /// The workflow becomes active.
+    Activate,
+    /// The workflow becomes inactive.
+    Deactivate,
+}
+
+impl FromRoute for Action {
+    const ROUTES: &'static [(&'static str, Self)] =
+        &[("PUT /workflows/activate", Self::Activate), ("PUT /workflows/deactivate", Self::Deactivate)];
+}
+
 /// Activates a workflow. It still reads as inactive while its user is disabled.
 #[utoipa::path(put, path = "/workflows/activate", tag = "workflows", operation_id = "activate_workflow",
     security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector,
-    responses((status = 200, body = WorkflowBody), (status = 404, description = "workflow or user not found"),
+    responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match"))), (status = 404, description = "workflow or user not found"),
         (status = 409, description = "the workflow was modified by concurrent requests")))]
 pub async fn set_active(
     caller: BackendOrUser,
     extract::State(state): extract::State<ChangeState>,
-    RouteKey(route): RouteKey,
+    Routed(action): Routed<Action>,
     Valid(body): Valid<WorkflowSelector>,
-) -> Result<Json<WorkflowBody>, Problem> {
-    let active = match route.as_str() {
-        "PUT /workflows/activate" => true,
-        "PUT /workflows/deactivate" => false,
-        _ => return Err(Problem::not_found("route")),
-    };
+) -> Result<Revised<WorkflowBody>, Problem> {
     let WorkflowSelector { user_id, workflow_id, workflow_name } = body;
     let owner = state.state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let named = match &workflow_name {
@@ -65,15 +74,15 @@ pub async fn set_active(
         (Some(id), Some(_)) if named != Some(id) => return Err(not_found()),
         _ => named.ok_or_else(not_found)?,
     };
-    let (owner, changed) = state.set_active(&caller, owner, &[id], active).await?;
+    let (owner, changed) = state.set_active(&caller, owner, &[id], matches!(action, Action::Activate)).await?;
     let workflow = changed.into_iter().next().ok_or_else(not_found)?;
-    Ok(Json(WorkflowBody::new(workflow, owner.owner_status())))
+    Ok(WorkflowBody::new(workflow, owner.owner_status()).revised())
 }
 
 /// Deactivates a workflow.
 #[utoipa::path(put, path = "/workflows/deactivate", tag = "workflows",
     security(("apiKey" = ["manage"]), ("userToken" = [])), request_body = WorkflowSelector,
-    responses((status = 200, body = WorkflowBody), (status = 404, description = "workflow or user not found"),
+    responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match"))), (status = 404, description = "workflow or user not found"),
         (status = 409, description = "the workflow was modified by concurrent requests")))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn deactivate_workflow() {}

@@ -12,7 +12,7 @@ use tenon::{
         settings::Settings,
         workflow::{EngineIntegrationId, MAX_CREDENTIALS, NewWorkflow, WorkflowName},
     },
-    http::{Backend, Conflicts, Created, IdempotencyKey, Input, Problem, Valid},
+    http::{Backend, Conflicts, Created, IdempotencyKey, Input, Problem, Revised, Valid},
     store::workflows::CreateWorkflowError,
 };
 use utoipa::ToSchema;
@@ -42,15 +42,15 @@ pub struct CreateWorkflow {
 
 /// Creates a workflow of a user.
 #[utoipa::path(post, path = "/workflows", tag = "workflows", security(("apiKey" = ["manage"])), params(IdempotencyKey),
-    request_body = CreateWorkflow, responses((status = 201, body = WorkflowBody),
+    request_body = CreateWorkflow, responses((status = 201, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match"))),
         (status = 404, description = "user not found"),
-        (status = 409, description = "the user already has a workflow with this name")))]
+        (status = 409, description = "the user already has a workflow with this name, or concurrent requests changed the user")))]
 pub async fn create_workflow(
     caller: Backend,
     extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
     seed: RequestSeed,
     Valid(body): Valid<CreateWorkflow>,
-) -> Result<Created<WorkflowBody>, Problem> {
+) -> Result<Created<Revised<WorkflowBody>>, Problem> {
     let CreateWorkflow { user_id, name, integration_id, credential_ids, settings } = body;
     let credential_ids = deduplicate(credential_ids);
     let mut conflicts = Conflicts::new("user");
@@ -69,7 +69,7 @@ pub async fn create_workflow(
         changes.workflow(EventType::WorkflowCreated, &shown);
         let events = changes.prepare(&outbox)?;
         match state.workflows.create(caller.environment, &workflow, status, &seed, events).await {
-            Ok(()) => return Ok(Created::at(format!("workflows/{}", workflow.workflow_id), shown)),
+            Ok(()) => return Ok(Created::at(format!("workflows/{}", workflow.workflow_id), shown.revised())),
             Err(CreateWorkflowError::UserChanged) => conflicts.retry().await?,
             Err(error) => return Err(error.into()),
         }

@@ -7,7 +7,7 @@ use tenon::{
     store::ReadOnly,
 };
 
-use super::{State, UserFilter, WorkflowBody, revised};
+use super::{State, UserFilter, WorkflowBody};
 
 /// Returns a workflow.
 #[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
@@ -20,5 +20,5 @@ pub async fn get_workflow(
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Revised<WorkflowBody>, Problem> {
     let (workflow, owner) = state.find(caller.environment, caller.user.as_ref(), id, user_id.as_ref()).await?;
-    Ok(revised(workflow, owner.owner_status()))
+    Ok(WorkflowBody::new(workflow, owner.owner_status()).revised())
 }

@@ -9,6 +9,7 @@ use tenon::{
         access::CallingUser,
         id::{CredentialId, EnvironmentId, UserId, WorkflowId},
         names::UserRef,
+        readable::Readable,
         timestamp::Timestamp,
         user::{OwnerStatus, User},
         workflow::{EngineIntegrationId, Workflow, WorkflowChange, WorkflowKey, WorkflowName},
@@ -103,7 +104,7 @@ impl<A: Access> State<A> {
 
 impl ChangeState {
     /// Activates or deactivates those of a user's workflows whose state differs. Returns the user and all
-    /// of the workflows, the newest first, as far as they exist for the caller. Fails after the change if one is not
+    /// of the workflows that the caller may access, the newest first. Fails after the change if one is not
     /// readable. One `BatchGetItem` per 100 workflows, and one transaction per [`MAX_CHANGED`] that change; again, with
     /// one read of the user, after conflicts with concurrent requests.
     async fn set_active(
@@ -117,7 +118,7 @@ impl ChangeState {
         let change = WorkflowChange { active: Some(active), ..WorkflowChange::default() };
         let mut conflicts = Conflicts::new("workflow");
         loop {
-            let (mut workflows, are_all) = store.get_readable(environment, ids).await?;
+            let Readable { items: mut workflows, is_complete } = store.get_readable(environment, ids).await?;
             workflows.retain(|workflow| {
                 workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.can_access(workflow))
             });
@@ -133,7 +134,7 @@ impl ChangeState {
                 is_stored &= store.change_all(environment, user, changed, events).await?;
             }
             if is_stored {
-                if !are_all {
+                if !is_complete {
                     return Err(StoreError::unreadable("workflow").into());
                 }
                 let workflows = workflows.into_iter().map(|one| one.changed(&change, now).unwrap_or(one));
@@ -209,12 +210,11 @@ impl WorkflowBody {
             updated_at,
         }
     }
-}
 
-/// Returns the response with a workflow whose user has this status. Its ETag is that of the revision.
-fn revised(workflow: Workflow, owner: OwnerStatus) -> Revised<WorkflowBody> {
-    let body = WorkflowBody::new(workflow, owner);
-    Revised::new(body.revision, body)
+    /// Returns the response with this body, whose ETag is that of the revision.
+    fn revised(self) -> Revised<Self> {
+        Revised::new(self.revision, self)
+    }
 }
 
 fn deduplicate(ids: Vec<CredentialId>) -> Vec<CredentialId> {

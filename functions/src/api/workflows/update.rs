@@ -14,7 +14,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{ChangeState, WorkflowBody, deduplicate, revised};
+use super::{ChangeState, WorkflowBody, deduplicate};
 use crate::changes::Changes;
 
 /// Changes to a workflow; absent members remain unchanged.
@@ -55,7 +55,7 @@ pub async fn update_workflow(
         check_installed(&before, &change)?;
         if_match.check_revision(before.shown_revision(owner))?;
         let Some(after) = before.changed(&change, Timestamp::now()) else {
-            return Ok(revised(before, owner));
+            return Ok(WorkflowBody::new(before, owner).revised());
         };
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.changed_workflow(&before, &after, owner);
@@ -63,7 +63,7 @@ pub async fn update_workflow(
         let added = after.credential_ids.iter().filter(|id| !before.credential_ids.contains(id));
         let added: Vec<CredentialId> = added.copied().collect();
         match state.workflows.update(caller.environment, owner, (&before, &after), &added, events).await {
-            Ok(()) => return Ok(revised(after, owner)),
+            Ok(()) => return Ok(WorkflowBody::new(after, owner).revised()),
             Err(ChangeWorkflowError::Conflict) => conflicts.retry().await?,
             Err(error) => return Err(error.into()),
         }
@@ -77,6 +77,9 @@ fn check_installed(workflow: &Workflow, change: &WorkflowChange) -> Result<(), P
     if workflow.key.is_none() || rejected.is_empty() {
         return Ok(());
     }
-    let problem = Problem::conflict("workflow-installed", "the workflow belongs to an installation; change that");
+    let problem = Problem::conflict(
+        "workflow-installed",
+        "the workflow belongs to an installation; change it with PUT /users/{user}/installations/{integrationId}",
+    );
     Err(rejected.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "is set by the installation")))
 }

@@ -97,7 +97,7 @@ class CreateToken(TypedDict):
     #: credentials; 1 to 20. They need not be in the catalogue.
     integrations: NotRequired[list[IntegrationId] | None]
     mode: NotRequired[TokenMode | None]
-    #: Origins of the pages that may embed the modal with the token, at most 5; by default those of the
+    #: Origins of the pages that may embed the modal with the token, 1 to 5; by default those of the
     #: environment.
     origins: NotRequired[list[Origin] | None]
     ttlSeconds: NotRequired[TtlSeconds | None]
@@ -112,11 +112,15 @@ class CreateUser(TypedDict):
     username: NotRequired[Username | None]
 
 
-class CreateUsers(TypedDict):
+class CreateUserList(TypedDict):
     """Users to create."""
 
     #: Users, 1 to 1,000.
     users: list[CreateUser]
+
+
+#: Users to create, in an object or as a list.
+CreateUsers: TypeAlias = "CreateUserList | list[CreateUser]"
 
 
 class CreateWorkflow(TypedDict):
@@ -1033,7 +1037,8 @@ class PutInstallation(TypedDict):
 class PutIntegration(TypedDict):
     """Content of an integration. Members that only responses have are ignored."""
 
-    createdAt: NotRequired[Any | None]
+    #: Ignored.
+    createdAt: NotRequired[Any]
     #: Accounts that a user connects.
     credentialTypes: NotRequired[list[CredentialTypeInput] | None]
     description: NotRequired[Text1000 | None]
@@ -1041,14 +1046,17 @@ class PutIntegration(TypedDict):
     #: Explanations of errors for the user.
     hints: NotRequired[list[HintInput] | None]
     icon: NotRequired[Icon | None]
-    installation: NotRequired[Any | None]
+    #: Ignored.
+    installation: NotRequired[Any]
     integrationId: NotRequired[IntegrationId | None]
     #: Display name.
     name: Text128
     #: Settings that a user fills in. Anyone who may read the workflow can read them.
     settings: NotRequired[list[FieldInput] | None]
-    updatedAt: NotRequired[Any | None]
-    version: NotRequired[Any | None]
+    #: Ignored.
+    updatedAt: NotRequired[Any]
+    #: Ignored.
+    version: NotRequired[Any]
     #: Workflows that an installation creates.
     workflows: list[WorkflowInput]
 
@@ -1185,7 +1193,7 @@ class Session(TypedDict):
     the modal.
     """
 
-    #: Credentials of the user, oldest first, without their data, at most 200.
+    #: Credentials of the user, newest first, without their data, at most 200.
     credentials: list[Credential]
     #: Environment of the user.
     environment: SessionEnvironment

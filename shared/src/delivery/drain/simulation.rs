@@ -196,7 +196,7 @@ impl World {
         let (id, now) = (ReplayId::new(), self.now.get());
         let records: Vec<RecordKey> = self.records.borrow().keys().take(10).copied().collect();
         for record in &records {
-            let mut next = PendingDelivery::replayed((*record, now), id, now);
+            let mut next = PendingDelivery::replayed((*record, now), (id, now), now);
             let mut pending = self.pending.borrow_mut();
             let before: Vec<PendingDelivery> = pending.values().filter(|one| one.record == *record).cloned().collect();
             for before in before {

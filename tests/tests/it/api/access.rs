@@ -492,6 +492,7 @@ async fn options_of_a_token_are_validated() {
         "/origins/0",
         "/ttl",
     ]);
+    acme.backend.post(&path, json!({ "origins": [] })).await.is_problem(422, "validation").names(&["/origins"]);
     acme.backend.get(&format!("{path}?mode=read")).await.is_problem(422, "validation").names(&["/mode"]);
     // The longest options still fit into a header.
     let mut integrations: Vec<String> = (0..21).map(|n| format!("{n:0>64}")).collect();

@@ -573,13 +573,13 @@ async fn repetition_never_revives_a_deleted_resource() {
     };
     assert!(crash.at(3, true, create()).await.is_none());
     let credentials = Credentials(directory());
-    let [gone] = &credentials.first_by_user(environment, owner, 50).await.unwrap().0[..] else {
+    let [gone] = &credentials.page(environment, owner, (None, 50)).await.unwrap().items[..] else {
         panic!("no credential")
     };
     assert!(credentials.delete(environment, gone, outbox.prepare(&[]).unwrap()).await.unwrap());
     let (status, repeated) = create().await;
     assert_eq!((status, &repeated["credentialId"]), (201, &json!(gone.credential_id)), "{repeated}");
-    assert!(credentials.first_by_user(environment, owner, 50).await.unwrap().0.is_empty());
+    assert!(credentials.page(environment, owner, (None, 50)).await.unwrap().items.is_empty());
 
     let state = started::<destinations::State>(&mortal).await;
     let body = json!({ "type": "webhook", "url": "https://example.com/errors" }).to_string();

@@ -167,11 +167,12 @@ async fn range_of_a_replay_is_validated() {
     let path = format!("/destinations/{webhook}/replay");
     let start = |body| acme.backend.post(&path, body);
     let (earlier, later, future) = ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z", "9999-01-01T00:00:00Z");
-    let invalid = async |body, member: &str| {
-        start(body).await.is_problem(422, "validation").names(&[member]);
+    let invalid = async |body, members: &[&str]| {
+        start(body).await.is_problem(422, "validation").names(members);
     };
-    invalid(json!({ "since": later, "until": earlier }), "/until").await;
-    invalid(json!({ "since": future }), "/since").await;
+    invalid(json!({ "since": later, "until": earlier }), &["/until"]).await;
+    invalid(json!({ "since": later, "until": earlier, "failed": "yes" }), &["/failed", "/until"]).await;
+    invalid(json!({ "since": future }), &["/since"]).await;
     start(json!({ "since": earlier, "until": later })).await.is(202);
 }
 

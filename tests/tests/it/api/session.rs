@@ -45,12 +45,17 @@ async fn session_of_a_user_with_many_items_is_truncated() {
     let session = Api::new(acme.user_token(&jim).await);
     let path = format!("/users/{jim}/credentials");
     let credential = json!({ "type": "shop", "name": "Shop", "data": {} });
+    let mut made = Vec::new();
     for number in 0..201 {
         if number == 200 {
             assert!(session.get("/session").await.is(200).body.get("truncated").is_none());
         }
-        acme.backend.post(&path, credential.clone()).await.is(201);
+        made.push(acme.backend.post(&path, credential.clone()).await.is(201).text("credentialId"));
     }
     let shown = session.get("/session").await.is(200).body;
     assert_eq!((&shown["truncated"], shown["credentials"].as_array().unwrap().len()), (&json!(true), 200));
+    let ids: Vec<&str> =
+        shown["credentials"].as_array().unwrap().iter().map(|one| one["credentialId"].as_str().unwrap()).collect();
+    made.sort_unstable();
+    assert!(ids.iter().eq(made.iter().skip(1).rev()), "the newest 200, the newest first");
 }

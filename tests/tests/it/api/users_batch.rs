@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
-use tests::{Tenon, eventually, send};
+use tests::{Answer, Tenon, eventually, send};
 
 fn names(page: &Value) -> Vec<String> {
     page["data"].as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
@@ -23,23 +23,27 @@ async fn batch_reports_the_result_of_each_item_in_order() {
         { "email": "jim@acme.example" },
         7,
         { "email": "kim@acme.example" },
+        { "username": "ANNA", "email": "jim@acme.example" },
     ]);
     let answer = acme.backend.post("/users/batch", json!({ "users": users })).await.is(200).body;
     assert_eq!(answer["message"], "success");
     let results = answer["results"].as_array().unwrap();
     let statuses: Vec<&str> = results.iter().map(|result| result["status"].as_str().unwrap()).collect();
-    assert_eq!(statuses, ["created", "conflict", "invalid", "created", "conflict", "conflict", "invalid", "created"]);
+    assert_eq!(
+        statuses,
+        ["created", "conflict", "invalid", "created", "conflict", "conflict", "invalid", "created", "conflict"]
+    );
     assert_eq!(results[0]["user"]["fullName"], "Anna A");
     let pointers = |index: usize| -> Vec<&str> {
         results[index]["errors"].as_array().unwrap().iter().map(|error| error["pointer"].as_str().unwrap()).collect()
     };
     assert_eq!(
-        (pointers(1), pointers(2), pointers(4)),
-        (vec!["/email"], vec!["/email", "/metadata/a"], vec!["/username"])
+        (pointers(1), pointers(2), pointers(4), pointers(8)),
+        (vec!["/email"], vec!["/email", "/metadata/a"], vec!["/username"], vec!["/username", "/email"])
     );
     let invalid: Vec<u64> =
         answer["invalidUsers"].as_array().unwrap().iter().map(|one| one["index"].as_u64().unwrap()).collect();
-    assert_eq!(invalid, [1, 2, 4, 5, 6]);
+    assert_eq!(invalid, [1, 2, 4, 5, 6, 8]);
     for name in ["anna", "jim", "kim@acme.example"] {
         acme.backend.get(&format!("/users/{name}")).await.is(200);
     }
@@ -231,6 +235,35 @@ async fn if_match_rejects_stale_updates() {
     let statuses = running.join_all().await;
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert!(statuses.iter().all(|status| [200, 412].contains(status)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn response_to_a_creation_or_status_has_the_etag_for_the_next_change() {
+    let acme = Tenon::deployed().await.environment().await;
+    let change = async |method: &str, path: &str, answer: &Answer, body: Value| {
+        let request = acme.backend.request(method, path).header("if-match", answer.header("etag"));
+        assert!(!answer.header("etag").is_empty(), "{answer:?}");
+        send(request.json(&body)).await.is(200)
+    };
+    let user = acme.backend.post("/users", json!({ "username": "joe" })).await.is(201);
+    let path = format!("/users/{}", user.text("userId"));
+    change("PATCH", &path, &user, json!({ "fullName": "Joe" })).await;
+    let disabled = acme.backend.post(&format!("{path}/disable"), json!({})).await.is(200);
+    change("PATCH", &path, &disabled, json!({ "fullName": "Jim" })).await;
+    acme.backend.post(&format!("{path}/enable"), json!({})).await.is(200);
+
+    let body = json!({ "type": "shop", "name": "Shop", "data": {} });
+    let credential = acme.backend.post(&format!("{path}/credentials"), body).await.is(201);
+    let of_credential = format!("{path}/credentials/{}", credential.text("credentialId"));
+    change("PUT", &of_credential, &credential, json!({ "data": { "token": "x" } })).await;
+
+    let body = json!({ "userId": user.text("userId"), "name": "Orders" });
+    let workflow = acme.backend.post("/workflows", body).await.is(201);
+    let id = workflow.text("workflowId");
+    change("PATCH", &format!("/workflows/{id}"), &workflow, json!({ "settings": { "a": 1 } })).await;
+    let body = json!({ "userId": user.text("userId"), "workflowId": id });
+    let activated = acme.backend.put("/workflows/activate", body).await.is(200);
+    change("PATCH", &format!("/workflows/{id}"), &activated, json!({ "active": false })).await;
 }
 
 #[tokio::test]

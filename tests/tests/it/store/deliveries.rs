@@ -181,7 +181,7 @@ async fn delivery_is_settled_once() {
     let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
     let queued: Vec<PendingDelivery> = (0..30)
-        .map(|_| PendingDelivery::replayed(((workflow, ErrorId::new()).into(), now), replay.replay_id, now))
+        .map(|_| PendingDelivery::replayed(((workflow, ErrorId::new()).into(), now), (replay.replay_id, now), now))
         .collect();
     let added: Vec<_> = queued.iter().map(|delivery| (delivery.clone(), None)).collect();
     assert!(pending.add(route, &added).await.unwrap().is_empty());

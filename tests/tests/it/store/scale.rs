@@ -92,7 +92,7 @@ async fn deletion_of_10000_items_makes_a_bounded_number_of_calls() {
 }
 
 #[tokio::test]
-async fn first_credentials_of_a_user_may_exceed_a_megabyte() {
+async fn page_of_credentials_may_exceed_a_megabyte() {
     let harness = DeliveryHarness::new().await;
     let (environment, user) = (harness.environment, UserId::new());
     let now = Timestamp::now().to_string();
@@ -116,8 +116,8 @@ async fn first_credentials_of_a_user_may_exceed_a_megabyte() {
     load(&harness.aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
     let credentials = Credentials(harness.directory.clone());
     for (limit, count, all) in [(200, 80, true), (80, 80, true), (79, 79, false)] {
-        let (found, is_all) = credentials.first_by_user(environment, user, limit).await.unwrap();
-        assert_eq!((found.len(), is_all), (count, all), "{limit}");
+        let page = credentials.page(environment, user, (None, limit)).await.unwrap();
+        assert_eq!((page.items.len(), page.next.is_none()), (count, all), "{limit}");
     }
 }
 
