@@ -20,6 +20,8 @@ OPTIONS = {
         "--disable-component-update",
         "--disable-sync",
         "--lang=en",
+        "--force-prefers-reduced-motion",
+        "--disable-features=BackForwardCache,SpareRendererForSitePerProcess",
     ]
 }
 
@@ -37,6 +39,7 @@ class Browser:
         self.session = ""
         created = self.call("POST", "/session", {"capabilities": {"alwaysMatch": options}})
         self.session = f"/session/{created['sessionId']}"
+        self.width, self.height = width, height
         self.resize(width, height)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -58,6 +61,18 @@ class Browser:
     def __exit__(self, *_: object) -> None:
         """Ends the session."""
         self.call("DELETE", "")
+
+    def start_over(self) -> None:
+        """Opens a tab, to which no setting of the former ones applies, closes these, and deletes what they stored."""
+        former = self.call("GET", "/window/handles")
+        opened = self.call("POST", "/window/new", {"type": "tab"})["handle"]
+        for handle in former:
+            self.call("POST", "/window", {"handle": handle})
+            self.call("DELETE", "/window")
+        self.call("POST", "/window", {"handle": opened})
+        self.cdp("Network.clearBrowserCache")
+        self.cdp("Storage.clearDataForOrigin", origin="*", storageTypes="all")
+        self.resize(self.width, self.height)
 
     def cdp(self, command: str, **parameters: Any) -> Any:
         """Sends a command of the Chrome DevTools Protocol. Returns its result."""
@@ -146,4 +161,5 @@ def wait(condition: Callable[[], Any], seconds: float, name: str, pause: float =
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} seconds: {name}"
         time.sleep(pause)
+        pause = min(pause * 1.3, max(pause, 0.2))
     return value

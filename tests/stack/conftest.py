@@ -57,15 +57,22 @@ def stack(emulator: Emulator) -> Stack:
     return Stack(os.environ["TENON_URL"], outputs)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """A browser, for all tests of a file."""
+@pytest.fixture(scope="session")
+def started_browser() -> Iterator[Browser]:
+    """A browser."""
     driver = os.environ.get("TENON_CHROMEDRIVER")
     if not driver:
         assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
         pytest.skip("needs chromium and chromedriver")
     with Browser(driver) as session:
         yield session
+
+
+@pytest.fixture(scope="module")
+def browser(started_browser: Browser) -> Browser:
+    """The browser with a new tab and without stored data, for all tests of a file."""
+    started_browser.start_over()
+    return started_browser
 
 
 class Environment:
