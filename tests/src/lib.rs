@@ -55,11 +55,14 @@ pub async fn within<T, F: Future<Output = Option<T>>>(
     mut poll: impl FnMut() -> F,
 ) -> T {
     let started = Instant::now();
+    // A pause is at most a quarter of the time that has passed, so that it delays little.
+    let mut pause = Duration::from_millis(20);
     while started.elapsed() < limit {
         if let Some(found) = poll().await {
             return found;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(pause).await;
+        pause = (started.elapsed() / 4).clamp(pause, Duration::from_secs(1));
     }
     panic!("not within {} seconds: {condition}", limit.as_secs())
 }

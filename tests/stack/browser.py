@@ -161,5 +161,5 @@ def wait(condition: Callable[[], Any], seconds: float, name: str, pause: float =
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} seconds: {name}"
         time.sleep(pause)
-        pause = min(pause * 1.3, max(pause, 0.2))
+        pause = max(pause, min(pause * 1.3, 0.2))
     return value

@@ -57,7 +57,7 @@ async fn any_name_is_rejected_or_leads_to_its_own_user() {
     let mut runner = TestRunner::deterministic();
     // Users by the names with which they were created.
     let mut users: BTreeMap<String, String> = BTreeMap::new();
-    for _ in 0..120 {
+    for _ in 0..70 {
         let name = names().new_tree(&mut runner).unwrap().current();
         let created = acme.backend.post("/users", json!({ "username": name })).await;
         match created.status {

@@ -154,7 +154,7 @@ async fn errors_arrive_after_aws_faults() {
     for (_, receiver) in &receivers {
         routes.push(harness.create_webhook(&receiver.url).await);
     }
-    let errors = harness.record_errors(200).await;
+    let errors = harness.record_errors(80).await;
     harness.faults.store(15, Ordering::SeqCst);
     let working = harness.start_workers();
     harness.forward(&errors).await;

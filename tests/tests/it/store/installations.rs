@@ -255,7 +255,7 @@ async fn uninstalling_never_deletes_a_credential_that_a_concurrent_request_begin
     for id in ["a", "b"] {
         process.put_integration(id, &["k0"], true).await;
     }
-    for round in 0..40 {
+    for round in 0..20 {
         let put = |id: &str, source: Value| {
             let body = json!({ "credentials": { "shop": source } });
             process.call(
