@@ -60,12 +60,12 @@ class Bus:
         """
         sqs, deadline = self.emulator.client("sqs", CUSTOMER_ACCOUNT), time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for message in sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=1).get("Messages", []):
+            received = sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=1, WaitTimeSeconds=1)
+            for message in received.get("Messages", []):
                 sqs.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
                 event = json.loads(message["Body"])
                 if event["source"] == source and event["detail-type"] != "Workflow Error Test":
                     return event
-            time.sleep(0.01)
         return None
 
 

@@ -29,8 +29,8 @@ from emulator import CUSTOMER_ACCOUNT, ROOT
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
 # Tests of the stack by markers, each on a stack of its own. They mostly wait, and fill the time in
-# which the Rust tests wait.
-SELECTIONS = ["alone", "clients", "not alone and not clients"]
+# which the Rust tests wait. Each takes about as long as the others.
+SELECTIONS = ["alone", "clients or console", "not alone and not clients and not console"]
 # Report of nextest, as `.config/nextest.toml` has it.
 NEXTEST_REPORT = stack.TARGET / "nextest" / "default" / "junit.xml"
 # Script of axe-core, the accessibility checker.

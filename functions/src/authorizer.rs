@@ -10,7 +10,7 @@ use tenon::{
         access::Allowed,
         api_key::{ApiKey, ApiKeyError},
         timestamp::Timestamp,
-        user::Status,
+        user::UserStatus,
     },
     http::Identity,
     logs::ErrorChain,
@@ -144,7 +144,7 @@ impl Authorizer {
             VerifyError::Store(error) => AuthError::Keys(error),
         })?;
         let user = self.users.get(claims.env, claims.sub).await?.ok_or(DenialReason::UserDeleted)?;
-        if user.status == Status::Disabled {
+        if user.status == UserStatus::Disabled {
             return Err(DenialReason::UserDisabled.into());
         }
         if user.token_epoch != claims.epoch {

@@ -5,7 +5,7 @@ use tenon::{
     domain::{
         id::EnvironmentId,
         request_seed::RequestSeed,
-        user::{Status, User},
+        user::{User, UserStatus},
     },
     store::{Table, errors::Retention, events::Outbox, user_jobs::Deletion},
 };
@@ -20,7 +20,7 @@ pub fn outbox(config: &SdkConfig) -> Outbox {
 /// Returns the job of the deletion of a user.
 pub fn deletion_of(environment: EnvironmentId, user: &User) -> Deletion {
     let seed = RequestSeed::new();
-    let disabled = user.with_status(Status::Disabled, seed.at);
+    let disabled = user.with_status(UserStatus::Disabled, seed.at);
     Deletion {
         environment_id: environment,
         user_id: user.user_id,

@@ -63,13 +63,14 @@ class Browser:
         self.call("DELETE", "")
 
     def start_over(self) -> None:
-        """Opens a tab, to which no setting of the former ones applies, closes these, and deletes what they stored."""
+        """Replaces all tabs by a new one without their settings, and deletes their data."""
         former = self.call("GET", "/window/handles")
         opened = self.call("POST", "/window/new", {"type": "tab"})["handle"]
         for handle in former:
             self.call("POST", "/window", {"handle": handle})
             self.call("DELETE", "/window")
         self.call("POST", "/window", {"handle": opened})
+        self.cdp("Page.bringToFront")
         self.cdp("Network.clearBrowserCache")
         self.cdp("Storage.clearDataForOrigin", origin="*", storageTypes="all")
         self.resize(self.width, self.height)

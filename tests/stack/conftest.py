@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declares the markers."""
     config.addinivalue_line("markers", "alone: changes settings or data of the stack that others use")
     config.addinivalue_line("markers", "clients: sends many requests to the API, in environments of its own")
+    config.addinivalue_line("markers", "console: uses the console, in environments of its own")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,6 +14,8 @@ from console import MARKUP, PATIENCE, Console, Receiver
 from emulator import Emulator
 from stack import Stack
 
+pytestmark = pytest.mark.console
+
 STORED = "return Object.entries(sessionStorage)"
 
 

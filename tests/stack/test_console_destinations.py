@@ -14,6 +14,8 @@ from console import PATIENCE, Console, Receiver
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from stack import Stack
 
+pytestmark = pytest.mark.console
+
 
 @pytest.fixture
 def console(browser: Browser, emulator: Emulator, stack: Stack) -> Iterator[Console]:

@@ -9,6 +9,8 @@ from console import Console
 from emulator import Emulator
 from stack import Stack
 
+pytestmark = pytest.mark.console
+
 UNAUTHORIZED, LIMITED, TIMEOUT = "Request failed with status code 401", "status code 429 from Slack", "timeout of 30 s"
 
 

@@ -15,6 +15,8 @@ from emulator import CUSTOMER_ACCOUNT, REGION, ROOT, Emulator
 from stack import Stack
 from tenon import Api
 
+pytestmark = pytest.mark.console
+
 SHOP: dict[str, Any] = {
     "name": "Shop",
     "description": "Sends every new order to your shop.",

@@ -22,8 +22,8 @@ ROUNDS = 25
 # Number of pending deliveries, one of which is due each second. A busy machine drains several in
 # one invocation.
 BACKLOG = 200
-# Number of errors that a replay examines, at most 200 of one of 8 partitions in each invocation: at least 16
-# invocations, and 8 for the partitions of events. It replays the last hundred.
+# Number of errors that a replay examines, at most 200 of one of 8 partitions in each invocation:
+# at least 16 invocations, and 8 for the partitions of events. It replays the last hundred.
 EXAMINED = 2400
 # Seconds within which each wait ends, on a busy machine too.
 PATIENCE = 900
@@ -174,7 +174,7 @@ def terminating(emulator: Emulator, *functions: str) -> Iterator[None]:
 
 
 def start_replay(environment: Environment, endpoint: Endpoint) -> str:
-    """Records errors, then replays some of them to a new destination. Returns the id of the replay."""
+    """Records errors, and replays some of them to a new destination. Returns the replay's id."""
     record(environment, EXAMINED - 100, block_type="shopify")
     record(environment, 100, block_type="http")
     settings = {

@@ -168,10 +168,12 @@ class Accident:
         for workflow in self.workflows[:2]:
             self.record(workflow, 10)
         wait(lambda: self.webhook.received.qsize() == 20, PATIENCE, "all errors are delivered")
-        wait(lambda: self.is_delivered(self.destination), PATIENCE, "they are recorded as delivered")
+        wait(lambda: self.is_delivered(self.destination), PATIENCE, "they are recorded as delivered", pause=0.5)
         self.make_pending()
         events = self.key_of_events(self.joe)
-        wait(lambda: len(self.errors.partition(events)) == self.heard(), PATIENCE, "all events are delivered")
+        wait(
+            lambda: len(self.errors.partition(events)) == self.heard(), PATIENCE, "all events are delivered", pause=0.2
+        )
 
     def install_all(self) -> None:
         """Installs integrations. Each has another fate, which is its name."""
@@ -228,7 +230,7 @@ class Accident:
         )
         self.record(self.workflows[2], 4)
         self.environment.call("PATCH", f"/workflows/{self.workflows[2]}", {"name": "renamed"})
-        wait(lambda: len(self.deliveries()) == 5, PATIENCE, "all deliveries are pending")
+        wait(lambda: len(self.deliveries()) == 5, PATIENCE, "all deliveries are pending", pause=0.5)
         wait(lambda: self.webhook.received.qsize() == 24, PATIENCE, "the webhook has received its errors")
         while self.failing.receive(0):
             pass
@@ -285,7 +287,7 @@ class Accident:
         """Deletes a user, and waits for the end of the deletion."""
         self.environment.call("DELETE", f"/users/{user}")
         deletion = (f"env#{self.environment.id}#deletions", f"deletion#{user}")
-        wait(lambda: deletion not in self.items(self.directory), PATIENCE, "the deletion is complete")
+        wait(lambda: deletion not in self.items(self.directory), PATIENCE, "the deletion is complete", pause=0.5)
 
     def put(self, table: str, partition: str, kind: str, user: str, **others: Any) -> None:
         """Writes a job of a user."""

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     domain::{
-        environment::{Environment, Kind},
+        environment::{Environment, EnvironmentKind},
         id::EnvironmentId,
         modal::Modal,
         text::Text,
@@ -26,13 +26,13 @@ use tenon::{
 pub struct CreatedEnvironment {
     environment_id: EnvironmentId,
     name: Text<128>,
-    kind: Kind,
+    kind: EnvironmentKind,
 }
 
 #[derive(Input)]
 struct CreateEnvironment {
     name: Text<128>,
-    kind: Kind,
+    kind: EnvironmentKind,
 }
 
 /// State of the function.
@@ -50,7 +50,7 @@ pub async fn create_environment(state: State, payload: Value) -> Result<CreatedE
     create(state, name, kind).await.map_err(Diagnostic::from)
 }
 
-async fn create(state: State, name: Text<128>, kind: Kind) -> Result<CreatedEnvironment, Problem> {
+async fn create(state: State, name: Text<128>, kind: EnvironmentKind) -> Result<CreatedEnvironment, Problem> {
     let now = Timestamp::now();
     if state.signing_keys.list().await?.is_empty() {
         state.signing_keys.create_first(&create_signing_key(&state.vault, now).await?).await?;

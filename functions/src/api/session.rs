@@ -110,7 +110,7 @@ pub async fn get_session(
     let parts = if has_all_parts {
         ReadParts::new(workflows.clone(), credentials.clone())
     } else {
-        state.parts.of(environment, &installations).await?
+        state.parts.read(environment, &installations).await?
     };
     let counts = [installations.len(), workflows.len(), credentials.len()];
     installations.truncate(MAX_ITEMS);

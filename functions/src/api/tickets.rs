@@ -4,10 +4,10 @@
 use axum::extract;
 use tenon::{
     domain::{
-        access::Mode,
+        access::TokenMode,
         ticket::{Ticket, TicketGrant},
         timestamp::Timestamp,
-        user::{Status, TtlSeconds, User},
+        user::{TtlSeconds, User, UserStatus},
     },
     http::{Input, Json, NoStore, Problem, Valid},
     start::FromAws,
@@ -55,14 +55,14 @@ pub async fn exchange_ticket(
     let grant = state.tickets.get(&hash).await?.filter(|grant| now < grant.valid_until);
     let TicketGrant { environment_id, user_id, token_epoch, integration_id, .. } = grant.ok_or_else(gone)?;
     // A ticket ends like the tokens of its time: when its user is disabled.
-    let valid = |user: &User| user.status == Status::Active && user.token_epoch == token_epoch;
+    let valid = |user: &User| user.status == UserStatus::Active && user.token_epoch == token_epoch;
     let user = state.users.get(environment_id, user_id).await?.filter(valid).ok_or_else(gone)?;
     let integration = state.integrations.get(environment_id, &integration_id).await?;
     if !integration.is_some_and(|integration| integration.content.enabled) {
         return Err(gone());
     }
     let integrations = Some(vec![integration_id]);
-    let limits = Limits { mode: Mode::Install, integrations, origins: None, hosted: true };
+    let limits = Limits { mode: TokenMode::Install, integrations, origins: None, hosted: true };
     let claims = Claims::new(&state.issuer, environment_id, &user, limits, TtlSeconds::MAX, now);
     let token = state.signer.sign(&claims, now).await?;
     // Last, so that no failure uses up the ticket without a token.

@@ -108,7 +108,7 @@ impl State {
     async fn deletions(&self, job: &Deletion, owned: &Owned) -> Result<Vec<Event>, StoreError> {
         let Owned { workflows, credentials, installations, .. } = owned;
         let (mut changes, now) = (Changes::of_job(job.environment_id, job.actor, job.seed.clone()), Timestamp::now());
-        let parts = self.parts.of(job.environment_id, installations).await?;
+        let parts = self.parts.read(job.environment_id, installations).await?;
         if !installations.is_empty() {
             let catalogue = self.catalogue.all(job.environment_id).await?;
             for installation in installations {

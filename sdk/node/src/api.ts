@@ -551,7 +551,7 @@ export interface paths {
          * Updates a user; given metadata replaces the existing metadata. Names that it no longer uses are
          *     free immediately.
          */
-        put: operations["replaceUser"];
+        put: operations["updateUser"];
         post?: never;
         /**
          * Deletes a user.
@@ -873,7 +873,7 @@ export interface paths {
          * Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
          *     changed.
          */
-        patch: operations["updateWorkflow"];
+        patch: operations["patchWorkflow"];
         trace?: never;
     };
     "/workflows/{workflowId}/errors": {
@@ -1403,11 +1403,11 @@ export interface components {
         };
         /** @example 6155ac7f2b6d4a0013c5e8b2 */
         EventId: string;
-        /** @description Page of events. */
-        EventPage: {
+        /** @description Page of a list, newest first. */
+        EventList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
-            /** @description Events of the page. */
+            /** @description Items of the page. */
             data: components["schemas"]["Event"][];
         };
         /** @enum {string} */
@@ -1970,6 +1970,23 @@ export interface components {
             origins?: components["schemas"]["Origin"][] | null;
             theme?: components["schemas"]["ThemeInput"] | null;
         };
+        /**
+         * @description Changes to a workflow; absent members remain unchanged.
+         * @example {
+         *       "active": true,
+         *       "settings": {
+         *         "shop": "main"
+         *       }
+         *     }
+         */
+        PatchWorkflow: {
+            /** @description Whether the workflow is active. */
+            active?: boolean | null;
+            /** @description Credentials of the same user that the workflow uses, at most 50. */
+            credentialIds?: components["schemas"]["CredentialId"][] | null;
+            name?: components["schemas"]["Text250"] | null;
+            settings?: components["schemas"]["Settings"] | null;
+        };
         /** @example shpat_[0-9a-f]+ */
         Pattern: string;
         /** @example arn:aws:iam::111111111111:root */
@@ -2359,23 +2376,6 @@ export interface components {
             };
             /** @description Username, unique in the environment. */
             username?: components["schemas"]["Username"];
-        };
-        /**
-         * @description Changes to a workflow; absent members remain unchanged.
-         * @example {
-         *       "active": true,
-         *       "settings": {
-         *         "shop": "main"
-         *       }
-         *     }
-         */
-        UpdateWorkflow: {
-            /** @description Whether the workflow is active. */
-            active?: boolean | null;
-            /** @description Credentials of the same user that the workflow uses, at most 50. */
-            credentialIds?: components["schemas"]["CredentialId"][] | null;
-            name?: components["schemas"]["Text250"] | null;
-            settings?: components["schemas"]["Settings"] | null;
         };
         /** @description User as the API returns it. */
         User: {
@@ -3387,7 +3387,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["EventPage"];
+                    "application/json": components["schemas"]["EventList"];
                 };
             };
             400: components["responses"]["Malformed"];
@@ -4163,7 +4163,7 @@ export interface operations {
             503: components["responses"]["Busy"];
         };
     };
-    replaceUser: {
+    updateUser: {
         parameters: {
             query?: never;
             header?: {
@@ -5357,7 +5357,7 @@ export interface operations {
             503: components["responses"]["Busy"];
         };
     };
-    updateWorkflow: {
+    patchWorkflow: {
         parameters: {
             query?: never;
             header?: {
@@ -5371,7 +5371,7 @@ export interface operations {
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["UpdateWorkflow"];
+                "application/json": components["schemas"]["PatchWorkflow"];
             };
         };
         responses: {

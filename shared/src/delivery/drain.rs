@@ -131,9 +131,11 @@ pub async fn drain(
         // The drain that holds the lease checks for new deliveries before it releases the lease.
         return Ok(());
     };
-    let mut end = End { not_before: started, timed_out: true, recovered_at: None };
     let mut progress = Progress::default();
-    while recorder.now() < started + RUN_BUDGET {
+    let end = loop {
+        if recorder.now() >= started + RUN_BUDGET {
+            break DrainEnd::OutOfTime;
+        }
         let batch = match store.destination().await {
             Ok(Some(destination)) => drain_batch(route, &destination, &mut progress, (store, recorder, sender)).await,
             Ok(None) => return store.delete_health().await,
@@ -141,73 +143,89 @@ pub async fn drain(
                 let Route { environment, destination } = route;
                 tracing::error!(error = %ErrorChain(&*error), %environment, %destination, "unreadable destination");
                 metrics::emit(&[(Metric::UnreadableItems, 1)]);
-                (end.not_before, end.timed_out) = (recorder.now() + MAX_DELAY, false);
-                break;
+                break DrainEnd::UnreadableDestination;
             }
             Err(error) => Err(error),
         };
         match batch {
             Ok(ControlFlow::Continue(())) => {}
-            Ok(ControlFlow::Break(Stop { recovered_at, skipped })) => {
-                (end.timed_out, end.recovered_at) = (false, recovered_at);
-                if skipped {
-                    end.not_before = recorder.now() + SKIPPED_DELAY;
-                }
-                break;
-            }
+            Ok(ControlFlow::Break(end)) => break end,
             // Otherwise the destination would wait for the end of the lease. It does if attempts were made that
             // could not be recorded, because the next drain repeats them.
             Err(StoreError::Busy(error)) if !progress.is_sending => {
                 tracing::warn!(error = %ErrorChain(&*error), "stopped the drain early");
-                end.not_before = recorder.now() + BUSY_DELAY;
-                break;
+                break DrainEnd::Busy;
             }
             Err(error) => return Err(error),
         }
-    }
+    };
     release(store, recorder, &lease, &end).await
 }
 
 /// Progress of a drain.
 #[derive(Default)]
 struct Progress {
-    examined: Option<Examined>,
+    recovery: Option<RecoveryProgress>,
     /// Whether attempts may have been made that are not recorded.
     is_sending: bool,
 }
 
-/// Reason why a drain makes no more attempts.
-struct Stop {
-    /// Last recovery of the destination that the drain knew.
-    recovered_at: Option<Timestamp>,
-    /// Whether attempts were skipped. Otherwise nothing is left to do.
-    skipped: bool,
+/// Reason why a drain starts no more batches.
+enum DrainEnd {
+    /// The time for batches is over.
+    OutOfTime,
+    /// AWS failed temporarily.
+    Busy,
+    /// The destination cannot be read.
+    UnreadableDestination,
+    /// Attempts were skipped.
+    Skipped {
+        /// Last recovery of the destination that the drain knew.
+        recovered_at: Option<Timestamp>,
+    },
+    /// Nothing is left to do.
+    Idle {
+        /// Last recovery of the destination that the drain knew.
+        recovered_at: Option<Timestamp>,
+    },
 }
 
-/// End of the batches of a drain.
-struct End {
-    /// Time before which no other drain starts.
-    not_before: Timestamp,
-    /// Whether the time for batches or an error ended the drain, so that anything pending may be due.
-    timed_out: bool,
-    /// Last recovery of the destination that the drain knew.
-    recovered_at: Option<Timestamp>,
+impl DrainEnd {
+    /// Returns the wait before the next drain.
+    fn delay(&self) -> Duration {
+        match self {
+            Self::OutOfTime | Self::Idle { .. } => Duration::ZERO,
+            Self::Busy => BUSY_DELAY,
+            Self::UnreadableDestination => MAX_DELAY,
+            Self::Skipped { .. } => SKIPPED_DELAY,
+        }
+    }
+
+    /// Returns whether anything pending may be due: the drain has not examined everything, or the destination has
+    /// recovered since.
+    fn may_leave_due(&self, health: &Health) -> bool {
+        match self {
+            Self::OutOfTime | Self::Busy => true,
+            Self::UnreadableDestination => health.recovered_at.is_some(),
+            Self::Skipped { recovered_at } | Self::Idle { recovered_at } => health.recovered_at > *recovered_at,
+        }
+    }
 }
 
 /// Releases the lease, and schedules the next drain, unless nothing is pending or a wake-up in time is already
-/// scheduled. If the time for batches or an error ended the drain, or the destination has recovered since,
-/// anything pending may be due.
+/// scheduled.
 async fn release(
     store: &impl DrainStore,
     recorder: &impl Recorder,
     lease: &Lease,
-    end: &End,
+    end: &DrainEnd,
 ) -> Result<(), StoreError> {
+    let earliest = recorder.now() + end.delay();
     for release_attempt in 1..=MAX_RELEASE_ATTEMPTS {
         let health = store.health().await?;
         let mut backlog = store.backlog().await?;
         let now = recorder.now();
-        if end.timed_out || health.recovered_at > end.recovered_at {
+        if end.may_leave_due(&health) {
             backlog.earliest_due = backlog.earliest_due.map(|due| due.min(now));
         }
         let last = release_attempt == MAX_RELEASE_ATTEMPTS;
@@ -219,7 +237,7 @@ async fn release(
         // the release fails.
         let is_disabled = backlog.earliest_due.is_some()
             && matches!(store.destination().await, Ok(Some(destination)) if !destination.enabled);
-        let not_before = end.not_before.max(health.backoff_until().unwrap_or(now)).max(now);
+        let not_before = earliest.max(health.backoff_until().unwrap_or(now)).max(now);
         let next = backlog.earliest_due.map(|due| if is_disabled { now } else { due.max(not_before) });
         let next = next.map(|next| next.min(now + MAX_DELAY));
         // If a message is already due early enough, none is sent, so that messages do not multiply.
@@ -254,11 +272,11 @@ async fn drain_batch(
     destination: &Destination,
     progress: &mut Progress,
     (store, recorder, sender): (&impl DrainStore, &impl Recorder, &impl Sender),
-) -> Result<ControlFlow<Stop>, StoreError> {
+) -> Result<ControlFlow<DrainEnd>, StoreError> {
     let (health, now) = (store.health().await?, recorder.now());
-    let stop = |skipped| ControlFlow::Break(Stop { recovered_at: health.recovered_at, skipped });
-    let examined = &mut progress.examined;
-    let Next { found, probe, all_examined } = next_deliveries(destination, store, &health, examined, now).await?;
+    let recovered_at = health.recovered_at;
+    let recovery = &mut progress.recovery;
+    let NextBatch { found, probe, all_examined } = next_batch(destination, store, &health, recovery, now).await?;
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }
@@ -273,7 +291,8 @@ async fn drain_batch(
         None
     };
     if due.is_empty() && settled.is_empty() {
-        return Ok(if all_examined { stop(false) } else { ControlFlow::Continue(()) });
+        let idle = ControlFlow::Break(DrainEnd::Idle { recovered_at });
+        return Ok(if all_examined { idle } else { ControlFlow::Continue(()) });
     }
     if let Some(disposition) = without_attempt {
         settled.extend(settle_all(due.drain(..), &disposition));
@@ -292,19 +311,20 @@ async fn drain_batch(
     progress.is_sending = true;
     let processed = pipeline::run(sender, recorder, batch).await?;
     progress.is_sending = false;
-    Ok(if processed.skipped { stop(true) } else { ControlFlow::Continue(()) })
+    let skipped = ControlFlow::Break(DrainEnd::Skipped { recovered_at });
+    Ok(if processed.skipped { skipped } else { ControlFlow::Continue(()) })
 }
 
 /// Progress of a drain among the deliveries that a recovery may make due, so that it reads those that it does not
 /// make due once.
-struct Examined {
+struct RecoveryProgress {
     recovered_at: Timestamp,
     /// Time of the next attempt before which nothing is made due.
-    to: Timestamp,
+    examined_to: Timestamp,
 }
 
 /// Deliveries of the next batch.
-struct Next {
+struct NextBatch {
     found: FoundDeliveries,
     /// The only record to attempt, if the circuit is open.
     probe: Option<RecordKey>,
@@ -314,13 +334,13 @@ struct Next {
 
 /// Returns the deliveries of the next batch: those that are due; if none is, those that a recovery makes due. Of a
 /// disabled destination, any.
-async fn next_deliveries(
+async fn next_batch(
     destination: &Destination,
     store: &impl DrainStore,
     health: &Health,
-    examined: &mut Option<Examined>,
+    progress: &mut Option<RecoveryProgress>,
     now: Timestamp,
-) -> Result<Next, StoreError> {
+) -> Result<NextBatch, StoreError> {
     let mut probe = None;
     let mut found = if !destination.enabled {
         store.due(now + FAR_FUTURE, BATCH_SIZE).await?
@@ -334,8 +354,8 @@ async fn next_deliveries(
     let mut all_examined = true;
     let none_due = found.readable.is_empty() && found.unreadable.is_empty();
     if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && none_due) {
-        let from = examined.as_ref().filter(|examined| examined.recovered_at == recovered_at);
-        let from = from.map_or(now, |examined| examined.to);
+        let from = progress.as_ref().filter(|progress| progress.recovered_at == recovered_at);
+        let from = from.map_or(now, |progress| progress.examined_to);
         let search = store.search(from, MAX_EXAMINED).await?;
         found = search.found;
         found.readable.retain(|delivery| delivery.is_due_by_recovery(recovered_at));
@@ -344,12 +364,13 @@ async fn next_deliveries(
         let next = search.next.filter(|next| *next > from);
         all_examined = next.is_none();
         let first = found.readable.first().map(|delivery| delivery.next_attempt_at);
-        *examined = Some(Examined { recovered_at, to: first.into_iter().chain(next).min().unwrap_or(from) });
+        let examined_to = first.into_iter().chain(next).min().unwrap_or(from);
+        *progress = Some(RecoveryProgress { recovered_at, examined_to });
     }
     // A transaction merges duplicates.
     found.readable.truncate(BATCH_SIZE);
     found.unreadable.truncate(BATCH_SIZE);
-    Ok(Next { found, probe, all_examined })
+    Ok(NextBatch { found, probe, all_examined })
 }
 
 /// Returns the deliveries to attempt with their records, and settles the others: those of cancelled
@@ -467,22 +488,21 @@ pub struct Drains {
 impl Drains {
     /// Drains one destination (see [`drain`]).
     pub async fn run(&self, route: Route) -> Result<(), StoreError> {
-        let store = DestinationDrain { drains: self, route };
+        let store = DestinationStore { drains: self, route };
         // Boxed because the future exceeds the compiler's recursion limit for types.
         Box::pin(drain(route, &store, &self.recorder.of(route), &self.senders)).await
     }
 }
 
-/// Storage of one destination.
-struct DestinationDrain<'a> {
+/// Store of one destination.
+struct DestinationStore<'a> {
     drains: &'a Drains,
     route: Route,
 }
 
-impl DrainStore for DestinationDrain<'_> {
+impl DrainStore for DestinationStore<'_> {
     async fn lease(&self, until: Timestamp) -> Result<Option<Lease>, StoreError> {
-        let health_store = &self.drains.recorder.health_store;
-        Ok(health_store.lease(self.route, Timestamp::now(), until).await?.map(|(lease, _)| lease))
+        self.drains.recorder.health_store.acquire_lease(self.route, Timestamp::now(), until).await
     }
 
     async fn destination(&self) -> Result<Option<Destination>, StoreError> {

@@ -16,7 +16,7 @@ use crate::{
         health::Health,
         id::{EnvironmentId, ReplayId},
         record::{RecordId, RecordKey},
-        replay::{Position, ReplayStatus, Selection},
+        replay::{ReplayPosition, ReplaySelection, ReplayStatus},
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -63,7 +63,7 @@ struct SelectedRecords {
     /// Each with the time at which it was stored.
     records: Vec<(RecordKey, Timestamp)>,
     /// Position of the next step, or none at the end.
-    next: Option<Position>,
+    next: Option<ReplayPosition>,
 }
 
 impl Replayer {
@@ -99,20 +99,20 @@ impl Replayer {
             self.replays.cancel(environment, id).await?;
             return Ok(());
         };
-        let position = replay.position.clone().unwrap_or(Position { part: 0, after: None });
+        let position = replay.position.clone().unwrap_or(ReplayPosition { part: 0, after: None });
         let found = match &replay.selection {
-            Selection::Range { since, until } => {
+            ReplaySelection::Range { since, until } => {
                 self.select_range(environment, &destination, (*since, *until), position).await?
             }
-            Selection::Errors(ids) => {
+            ReplaySelection::Errors(ids) => {
                 let ids: Vec<RecordId> = ids.iter().map(|id| RecordId::Error { error_id: *id }).collect();
                 self.select_by_id(environment, &destination, &ids, position).await?
             }
-            Selection::Events(ids) => {
+            ReplaySelection::Events(ids) => {
                 let ids: Vec<RecordId> = ids.iter().map(|id| RecordId::Event { event_id: *id }).collect();
                 self.select_by_id(environment, &destination, &ids, position).await?
             }
-            Selection::Deliveries(statuses) => {
+            ReplaySelection::Deliveries(statuses) => {
                 self.select_by_status(environment, &destination, statuses, position).await?
             }
         };
@@ -163,7 +163,7 @@ impl Replayer {
         environment: EnvironmentId,
         destination: &Destination,
         (since, until): (Timestamp, Timestamp),
-        Position { part, after }: Position,
+        ReplayPosition { part, after }: ReplayPosition,
     ) -> Result<SelectedRecords, StoreError> {
         let (kind, parts) = if part < SHARDS { (RecordKind::Errors, SHARDS) } else { (RecordKind::Events, 2 * SHARDS) };
         let is_wanted = match kind {
@@ -186,13 +186,14 @@ impl Replayer {
         environment: EnvironmentId,
         destination: &Destination,
         ids: &[RecordId],
-        Position { part, .. }: Position,
+        ReplayPosition { part, .. }: ReplayPosition,
     ) -> Result<SelectedRecords, StoreError> {
         let begin = usize::try_from(part).unwrap_or(usize::MAX);
         let chunk = ids.iter().skip(begin).take(RECORDS_PER_STEP);
         let records = self.find(environment, destination, chunk.copied()).await?;
         let end = begin.saturating_add(RECORDS_PER_STEP);
-        let next = (end < ids.len()).then(|| Position { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
+        let next =
+            (end < ids.len()).then(|| ReplayPosition { part: u32::try_from(end).unwrap_or(u32::MAX), after: None });
         Ok(SelectedRecords { records, next })
     }
 
@@ -202,7 +203,7 @@ impl Replayer {
         environment: EnvironmentId,
         destination: &Destination,
         statuses: &[DeliveryStatus],
-        Position { part, after }: Position,
+        ReplayPosition { part, after }: ReplayPosition,
     ) -> Result<SelectedRecords, StoreError> {
         let Some(status) = usize::try_from(part).ok().and_then(|part| statuses.get(part)) else {
             return Ok(SelectedRecords { records: Vec::new(), next: None });
@@ -237,9 +238,9 @@ fn wanted(records: impl IntoIterator<Item = ListedRecord>, destination: &Destina
 }
 
 /// Returns the position after a step that read a part up to `after`, or to its end.
-fn next_position(part: u32, after: Option<String>, parts: u32) -> Option<Position> {
+fn next_position(part: u32, after: Option<String>, parts: u32) -> Option<ReplayPosition> {
     match after {
-        Some(after) => Some(Position { part, after: Some(after) }),
-        None => (part + 1 < parts).then_some(Position { part: part + 1, after: None }),
+        Some(after) => Some(ReplayPosition { part, after: Some(after) }),
+        None => (part + 1 < parts).then_some(ReplayPosition { part: part + 1, after: None }),
     }
 }

@@ -23,8 +23,7 @@ pub const MAX_TOKEN_ORIGINS: usize = 5;
 /// Permissions of a user token. Each mode includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = TokenMode)]
-pub enum Mode {
+pub enum TokenMode {
     /// Read only.
     Read,
     /// Also install integrations and change installations.
@@ -35,9 +34,9 @@ pub enum Mode {
     Manage,
 }
 
-string_enum!(Mode { Read = "read", Install = "install", Manage = "manage" });
+string_enum!(TokenMode { Read = "read", Install = "install", Manage = "manage" });
 
-impl Mode {
+impl TokenMode {
     /// Returns the mode that a token needs for a route, such as `GET /session`.
     pub fn needed_for(route: &str) -> Self {
         if route.starts_with("GET ") {
@@ -202,12 +201,12 @@ mod tests {
 
     #[test]
     fn mode_depends_on_what_a_route_changes() {
-        assert_eq!(Mode::needed_for("GET /session"), Mode::Read);
-        assert_eq!(Mode::needed_for("PUT /users/{user}/installations/{integrationId}"), Mode::Install);
+        assert_eq!(TokenMode::needed_for("GET /session"), TokenMode::Read);
+        assert_eq!(TokenMode::needed_for("PUT /users/{user}/installations/{integrationId}"), TokenMode::Install);
         for route in ["DELETE /users/{user}/installations/{integrationId}", "PUT /workflows/activate", ""] {
-            assert_eq!(Mode::needed_for(route), Mode::Manage);
+            assert_eq!(TokenMode::needed_for(route), TokenMode::Manage);
         }
-        assert!(Mode::Read < Mode::Install && Mode::Install < Mode::Manage);
+        assert!(TokenMode::Read < TokenMode::Install && TokenMode::Install < TokenMode::Manage);
     }
 
     #[test]

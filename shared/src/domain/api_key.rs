@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::{
-    environment::Kind,
+    environment::EnvironmentKind,
     id::{EnvironmentId, KeyId},
     text::{Text, string_enum},
     timestamp::{Day, Timestamp},
@@ -33,7 +33,7 @@ pub struct ApiKey(Zeroizing<String>);
 
 impl ApiKey {
     /// Generates a random key for an environment of this kind.
-    pub fn generate(kind: Kind) -> Self {
+    pub fn generate(kind: EnvironmentKind) -> Self {
         let mut key = Zeroizing::new(format!("tn_{}_", kind.as_str()));
         key.extend(rand::rng().sample_iter(Alphanumeric).take(RANDOM_DIGITS).map(char::from));
         let checksum = checksum(&key);
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn generated_key_has_the_documented_form_and_parses() {
-        for kind in [Kind::Live, Kind::Test] {
+        for kind in [EnvironmentKind::Live, EnvironmentKind::Test] {
             let key = ApiKey::generate(kind);
             assert!(key.expose().starts_with(&format!("tn_{}_", kind.as_str())));
             assert_eq!(key.expose().len(), 8 + 49);
@@ -178,12 +178,12 @@ mod tests {
 
     #[test]
     fn key_is_redacted_in_debug_output() {
-        assert_eq!(format!("{:?}", ApiKey::generate(Kind::Live)), "[redacted]");
+        assert_eq!(format!("{:?}", ApiKey::generate(EnvironmentKind::Live)), "[redacted]");
     }
 
     #[test]
     fn malformed_keys_are_rejected_with_a_typed_error() {
-        let key = ApiKey::generate(Kind::Live);
+        let key = ApiKey::generate(EnvironmentKind::Live);
         assert_eq!("".parse::<ApiKey>(), Err(ApiKeyError::Prefix));
         assert_eq!("sk_live_x".parse::<ApiKey>(), Err(ApiKeyError::Prefix));
         assert_eq!("tn_live_ä".parse::<ApiKey>(), Err(ApiKeyError::Malformed));
@@ -194,7 +194,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_single_mistyped_digit_is_detected(position in 8usize..57, digit in "[0-9A-Za-z]") {
-            let key = ApiKey::generate(Kind::Test);
+            let key = ApiKey::generate(EnvironmentKind::Test);
             let mut typed = key.expose().to_owned();
             typed.replace_range(position..=position, &digit);
             prop_assert_eq!(typed.parse::<ApiKey>().is_ok(), typed == key.expose());

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    arn::Arn,
     error_log::EngineText,
     event::Subscription,
     id::{DestinationId, UserId, WorkflowId},
@@ -310,14 +311,10 @@ string_newtype! {
     #[error("must be the name of an event bus (1 to 256 of A-Z a-z 0-9 . - _ /) or its ARN")]
     BusNameError,
     r"^(arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[/\.\-_A-Za-z0-9]{1,256}$",
-    |text| match text.strip_prefix("arn:") {
+    |text| match Arn::parse(text) {
         None => is_bus(text),
-        Some(rest) => {
-            let parts: Vec<&str> = rest.split(':').collect();
-            matches!(parts[..], [partition, "events", region, account, resource]
-                if is_partition(partition) && is_region(region)
-                    && account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())
-                    && resource.strip_prefix("event-bus/").is_some_and(is_bus))
+        Some(Arn { service, region, resource, .. }) => {
+            service == "events" && is_region(region) && resource.strip_prefix("event-bus/").is_some_and(is_bus)
         }
     }
 }
@@ -326,14 +323,10 @@ fn is_bus(name: &str) -> bool {
     (1..=256).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.-_".contains(&b))
 }
 
-pub(super) fn is_partition(text: &str) -> bool {
-    text.strip_prefix("aws").is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
-}
-
 impl BusName {
     /// Returns the region of an ARN, or `None` for a plain name.
     pub fn region(&self) -> Option<&str> {
-        self.0.strip_prefix("arn:")?.split(':').nth(2)
+        Some(Arn::parse(&self.0)?.region)
     }
 
     /// Returns whether the bus is in a region, which is the case for every plain name.
@@ -343,12 +336,12 @@ impl BusName {
 
     /// Returns the partition of an ARN, or `None` for a plain name.
     pub(super) fn partition(&self) -> Option<&str> {
-        self.0.strip_prefix("arn:")?.split(':').next()
+        Some(Arn::parse(&self.0)?.partition)
     }
 
     /// Returns the account of an ARN, or `None` for a plain name.
     pub fn account(&self) -> Option<&str> {
-        self.0.strip_prefix("arn:")?.split(':').nth(3)
+        Some(Arn::parse(&self.0)?.account)
     }
 
     /// Returns the ARN of the bus. A plain name is that of a bus of this account, which may be `*`: keys

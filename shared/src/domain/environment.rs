@@ -20,7 +20,7 @@ pub struct Environment {
     /// Display name, such as `acme-production`.
     pub name: Text<128>,
     /// Live or test; part of the prefix of its API keys.
-    pub kind: Kind,
+    pub kind: EnvironmentKind,
     /// Defaults of the embedded modal.
     pub modal: Modal,
     /// Increases with every change. Detects concurrent changes.
@@ -32,12 +32,11 @@ pub struct Environment {
 /// Purpose of an environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = EnvironmentKind)]
-pub enum Kind {
+pub enum EnvironmentKind {
     /// Production use.
     Live,
     /// Tests and trials.
     Test,
 }
 
-string_enum!(Kind { Live = "live", Test = "test" });
+string_enum!(EnvironmentKind { Live = "live", Test = "test" });

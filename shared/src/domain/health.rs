@@ -219,6 +219,13 @@ pub struct HealthUpdate {
     pub probe: bool,
 }
 
+impl HealthUpdate {
+    /// Returns whether a probe of an open circuit failed.
+    pub fn is_failed_probe(&self) -> bool {
+        self.probe && self.counts.delivered == 0 && self.counts.failed > 0
+    }
+}
+
 /// Number of outcomes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutcomeCounts {

@@ -224,7 +224,7 @@ fn defects(path: &[&str], errors: Vec<ValueError>) -> Vec<Defect> {
 
 /// Selection of the workflows that are active after a change of an installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selection<'a> {
+pub enum WorkflowSelection<'a> {
     /// All, of a new installation.
     All,
     /// The same as before.
@@ -251,7 +251,7 @@ impl WorkflowPlan {
         installation: &Installation,
         present: Vec<Workflow>,
         integration: &Integration,
-        selection: Selection<'_>,
+        selection: WorkflowSelection<'_>,
         taken: &HashSet<String>,
     ) -> Self {
         let now = installation.updated_at;
@@ -260,9 +260,9 @@ impl WorkflowPlan {
         let mut taken = taken.clone();
         for template in &integration.content.workflows {
             let is_selected = match selection {
-                Selection::All => true,
-                Selection::Unchanged => false,
-                Selection::Only(keys) => keys.contains(&template.key),
+                WorkflowSelection::All => true,
+                WorkflowSelection::Unchanged => false,
+                WorkflowSelection::Only(keys) => keys.contains(&template.key),
             };
             if !is_selected || present.iter().any(|workflow| workflow.key.as_ref() == Some(&template.key)) {
                 continue;
@@ -285,7 +285,7 @@ impl WorkflowPlan {
         }
         for before in present {
             let is_active = match (selection, &before.key) {
-                (Selection::Only(keys), Some(key)) => keys.contains(key),
+                (WorkflowSelection::Only(keys), Some(key)) => keys.contains(key),
                 _ => before.active,
             };
             let after = Workflow {
@@ -384,20 +384,20 @@ mod tests {
     #[test]
     fn workflows_are_created_once_and_activated_as_selected() {
         let (integration, installation, taken) = (integration(&["a", "b", "c"]), installation(), HashSet::new());
-        let plan = |present: &[Workflow], selection: Selection<'_>| {
+        let plan = |present: &[Workflow], selection: WorkflowSelection<'_>| {
             WorkflowPlan::new(&installation, present.to_vec(), &integration, selection, &taken)
         };
-        let all = plan(&[], Selection::All).new;
+        let all = plan(&[], WorkflowSelection::All).new;
         assert_eq!(all.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["Orders", "Orders (2)", "Orders (3)"]);
-        assert!(plan(&[], Selection::Unchanged).new.is_empty());
-        let first = plan(&[], Selection::Only(&keys(&["b"]))).new;
+        assert!(plan(&[], WorkflowSelection::Unchanged).new.is_empty());
+        let first = plan(&[], WorkflowSelection::Only(&keys(&["b"]))).new;
         assert_eq!(first.len(), 1);
 
-        let second = plan(&first, Selection::Only(&keys(&["a"])));
+        let second = plan(&first, WorkflowSelection::Only(&keys(&["a"])));
         assert_eq!((second.new.len(), second.changed.len(), second.unchanged.len()), (1, 1, 0));
         let (before, deactivated) = &second.changed[0];
         assert!(!deactivated.active && deactivated.revision > before.revision);
-        let unchanged = plan(&all, Selection::Only(&keys(&["c", "b", "a"])));
+        let unchanged = plan(&all, WorkflowSelection::Only(&keys(&["c", "b", "a"])));
         assert_eq!(unchanged, WorkflowPlan { unchanged: all, ..WorkflowPlan::default() });
     }
 
@@ -405,7 +405,7 @@ mod tests {
     fn new_names_are_numbered() {
         let (integration, installation) = (integration(&["a"]), installation());
         let taken = ["Orders", "Orders (2)", "Orders (4)"].map(str::to_owned).into();
-        let plan = WorkflowPlan::new(&installation, Vec::new(), &integration, Selection::All, &taken);
+        let plan = WorkflowPlan::new(&installation, Vec::new(), &integration, WorkflowSelection::All, &taken);
         assert_eq!(plan.new[0].name.as_str(), "Orders (3)");
     }
 

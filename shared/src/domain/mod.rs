@@ -6,6 +6,7 @@
 //!
 //! * [`access`]: what user tokens may do, and with which integrations
 //! * [`api_key`]: API keys, their scopes and their hashes
+//! * `arn`: names of AWS resources
 //! * [`credential`]: metadata of the credentials of users
 //! * [`delivery`]: delivery attempts, their outcomes and the retry schedule
 //! * [`destination`]: EventBridge buses and webhooks, and what each receives
@@ -40,6 +41,7 @@
 
 pub mod access;
 pub mod api_key;
+mod arn;
 pub mod credential;
 pub mod delivery;
 pub mod destination;

@@ -23,12 +23,12 @@ pub struct Replay {
     /// Destination of the records.
     pub destination_id: DestinationId,
     /// Records to replay.
-    pub selection: Selection,
+    pub selection: ReplaySelection,
     /// Status of the search for records (see [`Replay::status_at`]).
     pub status: ReplayStatus,
     /// Position from which the next step continues; `None` before the first step.
     #[serde(default)]
-    pub position: Option<Position>,
+    pub position: Option<ReplayPosition>,
     /// Number of records that were found and queued for delivery.
     pub found: u64,
     /// Number of found records that were delivered.
@@ -46,7 +46,7 @@ pub struct Replay {
 
 impl Replay {
     /// Creates a replay before its first step.
-    pub fn new(replay_id: ReplayId, destination_id: DestinationId, selection: Selection, now: Timestamp) -> Self {
+    pub fn new(replay_id: ReplayId, destination_id: DestinationId, selection: ReplaySelection, now: Timestamp) -> Self {
         Self {
             replay_id,
             destination_id,
@@ -79,7 +79,7 @@ const INDEX_DELAY: Duration = Duration::from_secs(3);
 /// Selection of the records to replay, of those that the destination wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Selection {
+pub enum ReplaySelection {
     /// Records of a time range.
     #[serde(rename_all = "camelCase")]
     Range {
@@ -96,7 +96,7 @@ pub enum Selection {
     Deliveries(Vec<DeliveryStatus>),
 }
 
-impl Selection {
+impl ReplaySelection {
     /// Returns the time from the request to the first step, so that the replay finds what was stored before the
     /// request. Deliveries that are still pending are sent in any case, so that those alone are not waited for.
     pub fn start_delay(&self) -> Duration {
@@ -112,7 +112,7 @@ impl Selection {
 /// Position of a replay in the data that it reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Position {
+pub struct ReplayPosition {
     /// Number of the partition or delivery status that is read, or number of records looked up by id.
     pub part: u32,
     /// Last sort key read in that partition.
@@ -137,11 +137,11 @@ mod tests {
 
     #[test]
     fn replay_waits_for_the_index_unless_it_selects_only_what_is_sent_in_any_case() {
-        let range = Selection::Range { since: Timestamp::from_seconds(0), until: Timestamp::from_seconds(1) };
-        let cancelled = Selection::Deliveries(vec![DeliveryStatus::Pending, DeliveryStatus::Cancelled]);
-        for selection in [range, Selection::Errors(Vec::new()), Selection::Events(Vec::new()), cancelled] {
+        let range = ReplaySelection::Range { since: Timestamp::from_seconds(0), until: Timestamp::from_seconds(1) };
+        let cancelled = ReplaySelection::Deliveries(vec![DeliveryStatus::Pending, DeliveryStatus::Cancelled]);
+        for selection in [range, ReplaySelection::Errors(Vec::new()), ReplaySelection::Events(Vec::new()), cancelled] {
             assert_eq!(selection.start_delay(), INDEX_DELAY, "{selection:?}");
         }
-        assert_eq!(Selection::Deliveries(vec![DeliveryStatus::Pending]).start_delay(), Duration::ZERO);
+        assert_eq!(ReplaySelection::Deliveries(vec![DeliveryStatus::Pending]).start_delay(), Duration::ZERO);
     }
 }

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
+    arn::Arn,
     delivery::Route,
-    destination::{BusName, Region, is_partition},
+    destination::{BusName, Region},
     text::string_newtype,
 };
 
@@ -19,12 +20,12 @@ string_newtype! {
     #[error("must be the ARN of an IAM role such as arn:aws:iam::111122223333:role/tenon")]
     RoleArnError,
     r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/([!-~]{1,510}/)?[A-Za-z0-9+=,.@_-]{1,64}$",
-    |text| {
-        let parts: Vec<&str> = text.splitn(6, ':').collect();
-        matches!(parts[..], ["arn", partition, "iam", "", account, resource]
-            if is_partition(partition) && account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit())
-                && resource.strip_prefix("role/").is_some_and(is_role))
-    }
+    |text| iam_resource(text).and_then(|resource| resource.strip_prefix("role/")).is_some_and(is_role)
+}
+
+/// Returns the resource of an ARN of IAM.
+fn iam_resource(arn: &str) -> Option<&str> {
+    Arn::parse(arn).filter(|arn| arn.service == "iam" && arn.region.is_empty()).map(|arn| arn.resource)
 }
 
 /// Returns whether a text is the name of a role, with or without a path.
@@ -38,11 +39,11 @@ fn is_role(text: &str) -> bool {
 impl RoleArn {
     /// Returns the id of the account that owns the role.
     pub fn account(&self) -> &str {
-        part(&self.0, 4)
+        Arn::parse(&self.0).map_or("", |arn| arn.account)
     }
 
     fn partition(&self) -> &str {
-        part(&self.0, 1)
+        Arn::parse(&self.0).map_or("", |arn| arn.partition)
     }
 
     /// Checks that Tenon can assume the role for a bus: it belongs to another account of Tenon's
@@ -83,22 +84,17 @@ string_newtype! {
     #[error("must be the ARN of an account")]
     PrincipalError,
     r"^arn:aws[a-z-]*:iam::[0-9]{12}:root$",
-    |text| text.strip_suffix(":root").is_some_and(|account| format!("{account}:role/x").parse::<RoleArn>().is_ok())
+    |text| iam_resource(text) == Some("root")
 }
 
 impl Principal {
     fn account(&self) -> &str {
-        part(&self.0, 4)
+        Arn::parse(&self.0).map_or("", |arn| arn.account)
     }
 
     fn partition(&self) -> &str {
-        part(&self.0, 1)
+        Arn::parse(&self.0).map_or("", |arn| arn.partition)
     }
-}
-
-/// Returns a part of an ARN.
-fn part(arn: &str, index: usize) -> &str {
-    arn.split(':').nth(index).unwrap_or_default()
 }
 
 /// External id with which Tenon assumes the role of a destination. The trust policy of the role

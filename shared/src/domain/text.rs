@@ -229,15 +229,15 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        access::Mode,
+        access::TokenMode,
         api_key::Scope,
         credential::CredentialStatus,
         delivery::DeliveryStatus,
-        environment::Kind,
+        environment::EnvironmentKind,
         form::FieldType,
         integration::HintAction,
         modal::{Language, Scheme},
-        user::Status,
+        user::UserStatus,
     };
 
     #[test]
@@ -262,15 +262,15 @@ mod tests {
                 assert!(serde_json::from_value::<E>((*name).into()).is_ok(), "{name}");
             }
         }
-        check::<Mode>();
+        check::<TokenMode>();
         check::<Scope>();
         check::<CredentialStatus>();
         check::<DeliveryStatus>();
-        check::<Kind>();
+        check::<EnvironmentKind>();
         check::<FieldType>();
         check::<HintAction>();
         check::<Scheme>();
         check::<Language>();
-        check::<Status>();
+        check::<UserStatus>();
     }
 }

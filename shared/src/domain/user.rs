@@ -28,7 +28,7 @@ pub struct User {
     /// Data that the customer attached.
     pub metadata: Metadata,
     /// Status.
-    pub status: Status,
+    pub status: UserStatus,
     /// Increases whenever existing tokens must become invalid. A token contains the epoch of its
     /// issue.
     pub token_epoch: u32,
@@ -46,8 +46,7 @@ pub type FullName = Text<256>;
 /// Status of a user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-#[schema(as = UserStatus)]
-pub enum Status {
+pub enum UserStatus {
     /// The user is active.
     #[default]
     Active,
@@ -55,14 +54,14 @@ pub enum Status {
     Disabled,
 }
 
-string_enum!(Status { Active = "active", Disabled = "disabled" });
+string_enum!(UserStatus { Active = "active", Disabled = "disabled" });
 
 /// Part of a user that its workflows show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnerStatus {
     /// Status.
-    pub status: Status,
+    pub status: UserStatus,
     /// Token epoch, which increases whenever the user is disabled.
     pub token_epoch: u32,
 }
@@ -70,7 +69,7 @@ pub struct OwnerStatus {
 impl OwnerStatus {
     /// Returns whether the user is active.
     pub fn is_active(self) -> bool {
-        self.status == Status::Active
+        self.status == UserStatus::Active
     }
 
     /// Returns how often the status has changed.
@@ -101,7 +100,7 @@ impl NewUser {
             email,
             full_name,
             metadata,
-            status: Status::Active,
+            status: UserStatus::Active,
             token_epoch: 0,
             version: 1,
             created_at: now,
@@ -123,8 +122,8 @@ impl User {
 
     /// Returns the user after a change of its status at `now`. Disabling also increases the token epoch,
     /// which permanently invalidates all tokens issued so far.
-    pub fn with_status(&self, status: Status, now: Timestamp) -> Self {
-        let ended_epochs = u32::from(status == Status::Disabled);
+    pub fn with_status(&self, status: UserStatus, now: Timestamp) -> Self {
+        let ended_epochs = u32::from(status == UserStatus::Disabled);
         Self {
             status,
             token_epoch: self.token_epoch.saturating_add(ended_epochs),
@@ -259,7 +258,7 @@ mod tests {
         let mut user = new.create(&RequestSeed::new(), 0);
         for changes in 0..5 {
             assert_eq!(user.owner_status().changes(), changes);
-            let status = if changes % 2 == 0 { Status::Disabled } else { Status::Active };
+            let status = if changes % 2 == 0 { UserStatus::Disabled } else { UserStatus::Active };
             user = user.with_status(status, Timestamp::now());
         }
     }

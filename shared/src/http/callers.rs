@@ -14,7 +14,7 @@ use super::{
     request::{gateway_context, route},
 };
 use crate::domain::{
-    access::{Allowed, CallingUser, Mode},
+    access::{Allowed, CallingUser, TokenMode},
     api_key::Scope,
     event::Actor,
     id::{EnvironmentId, KeyId, UserId},
@@ -48,7 +48,7 @@ pub enum Identity {
         exp: i64,
         /// Permissions of the token.
         #[serde(default)]
-        mode: Mode,
+        mode: TokenMode,
         /// Integrations that exist for the token.
         #[serde(default, skip_serializing_if = "Allowed::is_all")]
         allowed: Allowed,
@@ -94,7 +94,7 @@ impl Identity {
 
     /// Rejects a user token whose mode does not permit the route.
     fn check_mode(&self, extensions: &Extensions) -> Result<(), Problem> {
-        let needed = Mode::needed_for(route(extensions));
+        let needed = TokenMode::needed_for(route(extensions));
         match self {
             Self::User { mode, .. } if *mode < needed => Err(Problem::forbidden(format!(
                 "a user token with the mode `{needed}`, or an API key with the scope `manage`, is required"
@@ -259,7 +259,7 @@ mod tests {
             environment,
             user_id: user,
             exp: 1_795_498_200,
-            mode: Mode::default(),
+            mode: TokenMode::default(),
             allowed: Allowed::default(),
         });
         let context = context.unwrap();

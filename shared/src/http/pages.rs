@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{
-        access::{Allowed, Mode},
+        access::{Allowed, TokenMode},
         id::{EnvironmentId, KeyId, UserId},
         timestamp::Timestamp,
     };
@@ -181,7 +181,7 @@ mod tests {
         let key =
             |environment| Identity::Key { environment, key_id: KeyId::new(), scopes: "manage".into(), reads: false };
         let token = |user_id| {
-            let (exp, mode) = (Timestamp::now().seconds() + 60, Mode::default());
+            let (exp, mode) = (Timestamp::now().seconds() + 60, TokenMode::default());
             Identity::User { environment, user_id, exp, mode, allowed: Allowed::default() }
         };
         let list = "GET /users/{user}/credentials";

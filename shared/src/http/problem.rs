@@ -120,6 +120,16 @@ impl FieldErrors {
         self.list.is_empty() && self.more == 0
     }
 
+    /// Describes the errors in one line. `root` is what an empty pointer refers to, such as `the body`.
+    pub fn describe(&self, root: &str) -> String {
+        let errors = self.list.iter().map(|FieldError { pointer, detail }| match pointer.as_str() {
+            "" => format!("{root} {detail}"),
+            pointer => format!("{pointer} {detail}"),
+        });
+        let more = (self.more > 0).then(|| format!("and {} more", self.more));
+        errors.chain(more).collect::<Vec<_>>().join("; ")
+    }
+
     /// Returns 422 with the errors, if there are any.
     pub fn check(self) -> Result<(), Problem> {
         if self.is_empty() { Ok(()) } else { Err(Problem::invalid(self)) }
@@ -261,18 +271,10 @@ impl Problem {
 
     /// Returns 422 with all invalid fields.
     pub fn invalid(errors: impl Into<FieldErrors>) -> Self {
-        let (errors, more_errors) = errors.into().into_parts();
-        let mut list: Vec<String> = errors
-            .iter()
-            .map(|FieldError { pointer, detail }| match pointer.as_str() {
-                "" => format!("the body {detail}"),
-                pointer => format!("{pointer} {detail}"),
-            })
-            .collect();
-        if more_errors > 0 {
-            list.push(format!("and {more_errors} more"));
-        }
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Invalid input", list.join("; "));
+        let errors = errors.into();
+        let detail = errors.describe("the body");
+        let (errors, more_errors) = errors.into_parts();
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Invalid input", detail);
         Self { errors, more_errors, ..problem }
     }
 

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{Bounded, FromJson, Location};
 use crate::domain::{
-    access::Mode,
+    access::TokenMode,
     api_key::Scope,
     credential::CredentialStatus,
     delivery::DeliveryStatus,
     destination::{AccessKeyId, BusName, Region},
-    environment::Kind,
+    environment::EnvironmentKind,
     event::{EventType, Subscription},
     fingerprint::Fingerprint,
     form::{FieldName, FieldType, Pattern},
@@ -25,7 +25,7 @@ use crate::domain::{
     text::Text,
     ticket::Ticket,
     timestamp::Timestamp,
-    user::{MAX_METADATA_PAIRS, Metadata, Status, TtlError, TtlSeconds},
+    user::{MAX_METADATA_PAIRS, Metadata, TtlError, TtlSeconds, UserStatus},
     webhook::WebhookUrl,
     workflow::WorkflowKey,
 };
@@ -57,15 +57,15 @@ from_json_by_parsing! {
     [] CredentialStatus;
     [] EnvironmentId;
     [] KeyId;
-    [] Kind;
-    [] Mode;
+    [] EnvironmentKind;
+    [] TokenMode;
     [] Scope;
     [] ErrorId;
     [] DeliveryStatus;
     [] EventId;
     [] EventType;
     [] Subscription;
-    [] Status;
+    [] UserStatus;
     [] Fingerprint;
     [] IntegrationId;
     [] WorkflowKey;

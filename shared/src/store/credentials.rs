@@ -174,7 +174,7 @@ impl Credentials {
 impl<A: Access> Credentials<A> {
     /// Returns all credentials of a user without their data, the newest first. One query per megabyte.
     pub async fn all_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
-        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::CREDENTIAL_PREFIX).await?;
+        let items = self.0.list_prefix(keys::user_partition(environment, user), keys::CREDENTIAL_PREFIX).await?;
         Ok(items.into_iter().rev().filter_map(readable).collect())
     }
 
@@ -187,7 +187,7 @@ impl<A: Access> Credentials<A> {
         (after, limit): (Option<&str>, usize),
     ) -> Result<Page<Credential>, StoreError> {
         let range = Range { newest_first: true, ..Range::of_prefix(keys::CREDENTIAL_PREFIX) };
-        self.0.page(&[keys::user(environment, user).pk], &range, &Filter::default(), (after, limit)).await
+        self.0.page(&[keys::user_partition(environment, user)], &range, &Filter::default(), (after, limit)).await
     }
 
     /// Returns a credential without its data. One read.

@@ -13,6 +13,7 @@ use super::{
     destinations::Destinations,
     jobs::{self, Job},
     keys::{self, Key},
+    records::RecordKind,
     table::{BY_USER, Condition, Filter, Position, Range, StoreError, TABLE, Table, Update, number, readable, text},
     tombstones::REMEMBERED,
 };
@@ -62,15 +63,6 @@ impl Job for Erasure {
     fn started_at(&self) -> Timestamp {
         self.started_at
     }
-}
-
-/// Kind of record to erase; each is listed separately.
-#[derive(Clone, Copy, Debug)]
-enum Listing {
-    /// Errors, in the index.
-    Errors,
-    /// Events, except the receipt of the user's deletion, which contains no data of the user.
-    Events,
 }
 
 /// Entry of an error in the index, or an event.
@@ -142,12 +134,12 @@ impl Erasures {
         // Read before the records, so that none is missed that such a job stores while they are listed.
         let is_changing = self.is_changing(erasure).await?;
         let mut found = false;
-        for listing in [Listing::Errors, Listing::Events] {
+        for kind in [RecordKind::Errors, RecordKind::Events] {
             let mut after = None;
             loop {
                 // Read in each step, because a replay may deliver records to a new destination.
                 let destinations = Destinations(self.directory.clone()).ids(erasure.environment_id).await?.all();
-                let (erased, next) = self.step(erasure, listing, &destinations, after.as_deref()).await?;
+                let (erased, next) = self.step(erasure, kind, &destinations, after.as_deref()).await?;
                 found |= erased;
                 after = next;
                 if after.is_none() {
@@ -179,7 +171,7 @@ impl Erasures {
     async fn step(
         &self,
         erasure: &Erasure,
-        listing: Listing,
+        kind: RecordKind,
         destinations: &BTreeSet<DestinationId>,
         after: Option<&str>,
     ) -> Result<(bool, Option<Position>), StoreError> {
@@ -188,13 +180,14 @@ impl Erasures {
         // id.
         let latest = started_at + MAX_CLOCK_SKEW + Duration::from_secs(1);
         let Some((low, high)) = keys::record_bounds(None, Some(latest)) else { return Ok((false, None)) };
-        let (view, partition, filter) = match listing {
-            Listing::Errors => {
+        let (view, partition, filter) = match kind {
+            RecordKind::Errors => {
                 let filter = Filter::default().not_after("updatedAt", started_at);
                 (BY_USER, keys::errors_of_user(environment, user_id), filter)
             }
-            Listing::Events => {
+            RecordKind::Events => {
                 let filter = Filter::default().not_after("createdAt", started_at);
+                // The receipt of the user's deletion contains no data of the user.
                 let filter = filter.differs("eventType", EventType::UserDeleted.as_str());
                 (TABLE, keys::events(environment, user_id), filter)
             }

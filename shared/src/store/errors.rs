@@ -46,9 +46,6 @@ struct Groupable {
     listed: Listed,
 }
 
-/// Number of partitions over which the errors of an environment are listed.
-pub const SHARDS: u32 = keys::RECORD_SHARDS;
-
 /// Time for which errors, events and deliveries are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Retention(Duration);

@@ -108,8 +108,7 @@ impl HealthStore {
         let same = Condition::equals("generation", number(current.generation));
         let unset = Condition::absent("generation").or(Condition::not_a_number("generation"));
         let same = if current.generation == 0 { same.or(unset) } else { same };
-        let is_failed_probe = update.probe && update.counts.delivered == 0 && update.counts.failed > 0;
-        let recorded = if is_failed_probe {
+        let recorded = if update.is_failed_probe() {
             self.record_failed_probe(same, route, current, update, now).await?
         } else {
             self.record_if(same, route, current, update, now).await?
@@ -188,12 +187,12 @@ impl HealthStore {
 
     /// Acquires the lease of a destination. Returns none if another drain holds it or the
     /// destination has no health item. One write.
-    pub async fn lease(
+    pub async fn acquire_lease(
         &self,
         route: Route,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Option<(Lease, Health)>, StoreError> {
+    ) -> Result<Option<Lease>, StoreError> {
         let lease = Lease::new(now);
         let free = Condition::Any(vec![
             Condition::absent("leasedUntil"),
@@ -205,8 +204,7 @@ impl HealthStore {
             .set("leasedUntil", text(until))
             .set("lease", text(&lease.0))
             .when(Condition::item_exists().and(free));
-        let leased = self.0.update_returning_new(update).await?;
-        Ok(leased.map(|item| (lease, readable(item).unwrap_or_default())))
+        Ok(self.0.update(update).await?.then_some(lease))
     }
 
     /// Releases a lease, unless the backlog has changed since `backlog_version`. If that is none,
@@ -352,7 +350,8 @@ pub(super) fn reset_of(route: Route, reset: Reset, at: Timestamp) -> Update {
 
 /// Returns the update that [`Health::apply`] describes, without a `Retry-After`.
 fn update_of(route: Route, current: &Health, update: &HealthUpdate, now: Timestamp) -> Result<Update, StoreError> {
-    let HealthUpdate { counts, pending_delta, last_failure, probe } = update;
+    let is_failed_probe = update.is_failed_probe();
+    let HealthUpdate { counts, pending_delta, last_failure, .. } = update;
     let after = current.apply(update, now);
     let mut update = identified(route);
     if counts.failed > 0 {
@@ -380,7 +379,7 @@ fn update_of(route: Route, current: &Health, update: &HealthUpdate, now: Timesta
             .set("lastFailure", to_value(last_failure)?);
     }
     update = match after.next_probe_at {
-        Some(until) if *probe && counts.delivered == 0 && counts.failed > 0 => {
+        Some(until) if is_failed_probe => {
             update.set("nextProbeAt", text(until)).set("failedProbes", number(after.failed_probes))
         }
         None if counts.delivered > 0 => update.remove("nextProbeAt"),

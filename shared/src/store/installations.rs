@@ -189,7 +189,7 @@ impl<A: Access> Installations<A> {
         environment: EnvironmentId,
         user: UserId,
     ) -> Result<Readable<Installation>, StoreError> {
-        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::INSTALLATION_PREFIX).await?;
+        let items = self.0.list_prefix(keys::user_partition(environment, user), keys::INSTALLATION_PREFIX).await?;
         let count = items.len();
         let mut items: Vec<Installation> = items.into_iter().filter_map(readable).collect();
         items.sort_by_cached_key(|one| std::cmp::Reverse((one.installed_at, one.integration_id.to_string())));

@@ -97,9 +97,14 @@ pub fn environment(environment: EnvironmentId) -> Key {
     Key::new(format_args!("env#{environment}"), "environment")
 }
 
+/// Partition of a user with its credentials, installations and workflow pointers.
+pub fn user_partition(environment: EnvironmentId, user: UserId) -> String {
+    format!("env#{environment}#user#{user}")
+}
+
 /// Key of a user.
 pub fn user(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(format_args!("env#{environment}#user#{user}"), "user")
+    Key::new(user_partition(environment, user), "user")
 }
 
 /// Partition of the index `listing` that lists a user.
@@ -112,7 +117,7 @@ pub const CREDENTIAL_PREFIX: &str = "credential#";
 
 /// Key of a credential.
 pub fn credential(environment: EnvironmentId, user: UserId, credential: CredentialId) -> Key {
-    Key::new(format_args!("env#{environment}#user#{user}"), credential_position(credential))
+    Key::new(user_partition(environment, user), credential_position(credential))
 }
 
 /// Returns the position of a credential among those of its user: its sort key.
@@ -221,7 +226,7 @@ pub const INSTALLATION_PREFIX: &str = "installation#";
 
 /// Key of a user's installation of an integration.
 pub fn installation(environment: EnvironmentId, user: UserId, integration: &IntegrationId) -> Key {
-    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("{INSTALLATION_PREFIX}{integration}"))
+    Key::new(user_partition(environment, user), format_args!("{INSTALLATION_PREFIX}{integration}"))
 }
 
 /// Number of partitions over which the index `listing` lists the installations of an environment.
@@ -249,7 +254,7 @@ pub const WORKFLOW_POINTER_PREFIX: &str = "workflow#";
 
 /// Key of the pointer to a user's workflow. Keeps the name unique for the user.
 pub fn workflow_pointer(environment: EnvironmentId, user: UserId, name: &WorkflowName) -> Key {
-    Key::new(format_args!("env#{environment}#user#{user}"), format_args!("{WORKFLOW_POINTER_PREFIX}{name}"))
+    Key::new(user_partition(environment, user), format_args!("{WORKFLOW_POINTER_PREFIX}{name}"))
 }
 
 /// Partition of an environment's destinations, their health and their count.

@@ -1,38 +1,32 @@
 //! Pending deliveries: deliveries that wait for their next attempt, ordered by its time.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    iter,
-    time::Duration,
-};
+mod queue;
+mod settle;
+
+use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::Deserialize;
 
 use super::{
     errors::Retention,
     health::Backlog,
     keys::{self, Key},
-    replays::Replays,
     table::{
-        Condition, Delete, Item, Put, Range, Retries, StoreError, TABLE, Table, Update, Write, attribute_text,
-        from_item, number, text, to_item, to_value,
+        Condition, Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item, text,
+        to_item,
     },
 };
 use crate::{
     domain::{
-        delivery::{
-            Attempt, Delivery, DeliveryStatus, Disposition, Former, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route,
-            Settlement,
-        },
+        delivery::{Attempt, Delivery, DeliveryStatus, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route},
         id::ReplayId,
         record::{RecordId, RecordKey},
-        replay::{Replay, ReplayStatus, Selection},
         timestamp::Timestamp,
     },
     logs::ErrorChain,
-    metrics::{self, Metric},
 };
+
+pub use queue::Queued;
 
 /// Pending deliveries of all destinations.
 #[derive(Clone, Debug)]
@@ -41,91 +35,6 @@ pub struct PendingDeliveries {
     pub table: Table,
     /// Retention of deliveries.
     pub retention: Retention,
-}
-
-/// Result of queueing records for a replay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Queued {
-    /// Number of records that are queued, including those that an earlier call queued.
-    pub records: usize,
-    /// Number of records whose delivery was not pending before.
-    pub added: usize,
-}
-
-/// Result of queueing the records of one transaction.
-enum QueueOutcome {
-    Queued(Queued),
-    /// The replay was cancelled.
-    ReplayEnded,
-    /// A drain changed a delivery meanwhile.
-    Interfered,
-}
-
-/// Attributes of a delivery that a replay needs.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DeliveryRow {
-    pk: String,
-    sk: String,
-    status: DeliveryStatus,
-    #[serde(default)]
-    next_attempt_at: Option<Timestamp>,
-    /// The latest replays that queued the delivery, oldest first.
-    #[serde(default)]
-    replay_ids: Vec<ReplayId>,
-    /// Required, because a settlement appends to it.
-    attempts: Vec<Attempt>,
-}
-
-/// Deliveries of the records that a replay queues, as they are stored.
-struct StoredDeliveries {
-    rows: BTreeMap<RecordKey, DeliveryRow>,
-    /// Records whose deliveries are malformed.
-    malformed: BTreeSet<RecordKey>,
-    /// Readable pending deliveries.
-    pending: BTreeMap<RecordKey, PendingDelivery>,
-}
-
-impl StoredDeliveries {
-    /// Returns the pending delivery with which a replay replaces the stored one, or none if the replay no
-    /// longer selects it, or too many replays would count its result.
-    fn queued_by(&self, replay: &Replay, record: (RecordKey, Timestamp), now: Timestamp) -> Option<PendingDelivery> {
-        let row = self.rows.get(&record.0);
-        let due = row.and_then(|row| row.next_attempt_at);
-        // It may have been settled since the replay selected it.
-        if let Selection::Deliveries(statuses) = &replay.selection {
-            let is_selected = match row {
-                Some(row) => statuses.contains(&row.status),
-                None => self.malformed.contains(&record.0),
-            };
-            is_selected.then_some(())?;
-        }
-        let mut next = PendingDelivery::replayed(record, (replay.replay_id, replay.created_at), next_due(due, now));
-        match (due, self.pending.get(&record.0)) {
-            (Some(_), Some(before)) => {
-                next.merge(before).then_some(())?;
-                next.former = before.former;
-            }
-            // An unreadable delivery may be wanted without a replay.
-            (Some(_), None) => next.replay_only = false,
-            (None, _) => next.former = Some(row.map_or(Former::NotStored, |row| Former::Status(row.status))),
-        }
-        Some(next)
-    }
-}
-
-/// Returns the time of the next attempt of a delivery that is queued now. It is part of the key, and differs from the
-/// present one and those of replays that queued the delivery in the same millisecond, so that a drain which has read the
-/// delivery before settles nothing.
-fn next_due(before: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    // Another replay may have queued the delivery in the same millisecond.
-    let following = before.map(|due| due + Duration::from_millis(1));
-    following.filter(|due| *due < now + Duration::from_secs(1)).map_or(now, |due| due.max(now))
-}
-
-/// Returns the last items of a list.
-fn newest<T>(list: &[T], count: usize) -> &[T] {
-    list.get(list.len().saturating_sub(count)..).unwrap_or_default()
 }
 
 /// Pending deliveries of the same record, one of which replaces the others.
@@ -156,33 +65,12 @@ pub struct Search {
     pub next: Option<Timestamp>,
 }
 
-/// Extent to which settlements are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Extent {
-    /// Whether attempts are added to the former ones, which are lost otherwise: those of a damaged delivery.
-    keeps_attempts: bool,
-    /// Whether the replays of the deliveries count them in the same transaction.
-    counts_for_replays: bool,
-}
-
-impl Extent {
-    const COMPLETE: Self = Self { keeps_attempts: true, counts_for_replays: true };
-    const NEW_ATTEMPTS: Self = Self { keeps_attempts: false, counts_for_replays: true };
-    const WITHOUT_REPLAYS: Self = Self { keeps_attempts: true, counts_for_replays: false };
-    const LEAST: Self = Self { keeps_attempts: false, counts_for_replays: false };
-}
-
-/// Maximum number of settlements per transaction.
-const SETTLEMENTS_PER_TRANSACTION: usize = 20;
 /// Maximum number of items that a settlement writes, except those of replays.
 const WRITES_PER_SETTLEMENT: usize = 3;
 /// Maximum number of items in a transaction (AWS limit).
 const MAX_TRANSACTION_ITEMS: usize = 100;
 // A single settlement always fits into a transaction.
 const _: () = assert!(WRITES_PER_SETTLEMENT + MAX_REPLAYS_PER_DELIVERY <= MAX_TRANSACTION_ITEMS);
-/// Maximum number of former attempts that a replayed delivery keeps. With as many of its own, at most 2 KiB
-/// each, a hundred deliveries fit into the response of a function (6 MB).
-const MAX_KEPT_ATTEMPTS: usize = 12;
 /// Maximum number of items of a partition that are read to count the backlog.
 const MAX_COUNTED: usize = 100;
 
@@ -230,134 +118,6 @@ impl PendingDeliveries {
             result = result.and(deleted.map(|_| ()));
         }
         result
-    }
-
-    /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.
-    /// A delivery that is pending already is replaced by one that counts for this replay, too. Its last
-    /// twelve attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
-    /// [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay does not select. Each
-    /// record comes with the time at which it was stored, and occurs at most once.
-    ///
-    /// Returns none if the replay is no longer running. Otherwise the number of records that are
-    /// queued, and how many of their deliveries were not pending before.
-    ///
-    /// Two `BatchGetItem` and one transaction per 33 records; repeated if a drain interferes.
-    pub async fn queue_again(
-        &self,
-        route: Route,
-        replays: &Replays,
-        replay: &Replay,
-        records: &[(RecordKey, Timestamp)],
-    ) -> Result<Option<Queued>, StoreError> {
-        let mut all = Queued::default();
-        for chunk in records.chunks(MAX_TRANSACTION_ITEMS / WRITES_PER_SETTLEMENT) {
-            let mut retries = Retries::start();
-            let Queued { records, added } = loop {
-                match self.queue_chunk(route, replays, replay, chunk).await? {
-                    QueueOutcome::Queued(queued) => break queued,
-                    QueueOutcome::ReplayEnded => return Ok(None),
-                    QueueOutcome::Interfered => {
-                        let error = StoreError::Busy("a drain keeps changing the deliveries".into());
-                        retries.wait_after(error).await?;
-                    }
-                }
-            };
-            all = Queued { records: all.records + records, added: all.added + added };
-        }
-        Ok(Some(all))
-    }
-
-    /// Queues records in one transaction, unless a drain interferes.
-    async fn queue_chunk(
-        &self,
-        route: Route,
-        replays: &Replays,
-        replay: &Replay,
-        records: &[(RecordKey, Timestamp)],
-    ) -> Result<QueueOutcome, StoreError> {
-        let stored = self.stored(route, records).await?;
-        let now = Timestamp::now();
-        let (mut writes, mut queued, mut new) = (Vec::<Write>::new(), Queued::default(), 0);
-        for record in records {
-            let row = stored.rows.get(&record.0);
-            if row.is_some_and(|row| row.replay_ids.contains(&replay.replay_id)) {
-                queued.records += 1;
-                continue;
-            }
-            let Some(next) = stored.queued_by(replay, *record, now) else { continue };
-            writes.extend(self.replace(route, replay.replay_id, row, &next)?);
-            queued.added += usize::from(row.is_none_or(|row| row.next_attempt_at.is_none()));
-            queued.records += 1;
-            new += 1;
-        }
-        if new == 0 {
-            return Ok(QueueOutcome::Queued(queued));
-        }
-        let counted = Update::of(&keys::replay(route.environment, replay.replay_id))
-            .add("found", number(new))
-            .add("pending", number(new))
-            .when(Condition::equals("status", to_value(ReplayStatus::Running)?));
-        let failed = self.table.transact_with(writes, (&replays.0, vec![counted.into()])).await?;
-        Ok(match failed.last() {
-            None => QueueOutcome::Queued(queued),
-            Some(true) => QueueOutcome::ReplayEnded,
-            Some(false) => QueueOutcome::Interfered,
-        })
-    }
-
-    /// Reads the deliveries of records, and deletes those that are malformed. Two `BatchGetItem`.
-    async fn stored(&self, route: Route, records: &[(RecordKey, Timestamp)]) -> Result<StoredDeliveries, StoreError> {
-        let keys: BTreeMap<Key, RecordKey> =
-            records.iter().map(|(record, _)| (keys::delivery(route, *record), *record)).collect();
-        let (rows, malformed) =
-            self.table.get_readable::<DeliveryRow>(&keys.keys().cloned().collect::<Vec<_>>()).await?;
-        self.table.delete_all(malformed.clone()).await?;
-        let record_of = |pk: &str, sk: &str| keys.get(&Key { pk: pk.to_owned(), sk: sk.to_owned() }).copied();
-        let rows: BTreeMap<RecordKey, DeliveryRow> =
-            rows.into_iter().filter_map(|row| Some((record_of(&row.pk, &row.sk)?, row))).collect();
-        let malformed = malformed.iter().filter_map(|key| keys.get(key).copied()).collect();
-        let pending_keys = rows
-            .iter()
-            .filter_map(|(record, row)| row.next_attempt_at.map(|due| keys::pending_delivery(route, due, *record)));
-        let (pending, _) = self.table.get_readable::<PendingDelivery>(&pending_keys.collect::<Vec<_>>()).await?;
-        let pending = pending.into_iter().map(|pending| (pending.record, pending)).collect();
-        Ok(StoredDeliveries { rows, malformed, pending })
-    }
-
-    /// Returns the writes that make a delivery pending for a replay, instead of a pending one, if a drain has not
-    /// changed it.
-    fn replace(
-        &self,
-        route: Route,
-        replay: ReplayId,
-        row: Option<&DeliveryRow>,
-        next: &PendingDelivery,
-    ) -> Result<Vec<Write>, StoreError> {
-        let mut writes = Vec::new();
-        let key = key(route, next);
-        let before = row.and_then(|row| row.next_attempt_at).map(|due| keys::pending_delivery(route, due, next.record));
-        writes.extend(before.filter(|before| *before != key).map(|before| Delete::of(&before).into()));
-        writes.push(Put::new(self.item(route, next)?).into());
-        let unchanged = match row {
-            None => Condition::item_absent(),
-            Some(DeliveryRow { status, next_attempt_at, .. }) => {
-                let due = match next_attempt_at {
-                    None => Condition::absent("nextAttemptAt")
-                        .or(Condition::equals("nextAttemptAt", AttributeValue::Null(true))),
-                    Some(at) => Condition::equals("nextAttemptAt", text(at)),
-                };
-                Condition::equals("status", to_value(status)?).and(due)
-            }
-        };
-        let mut replay_ids = row.map(|row| row.replay_ids.clone()).unwrap_or_default();
-        replay_ids.push(replay);
-        let attempts = row.map_or(&[][..], |row| row.attempts.as_slice());
-        let update = self.update(route, next, (DeliveryStatus::Pending, Some(next.next_attempt_at)))?;
-        let update = update
-            .set("attempts", to_value(newest(attempts, MAX_KEPT_ATTEMPTS))?)
-            .set("replayIds", to_value(newest(&replay_ids, MAX_REPLAYS_PER_DELIVERY))?);
-        writes.push(update.when(unchanged).into());
-        Ok(writes)
     }
 
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
@@ -414,118 +174,6 @@ impl PendingDeliveries {
         }
     }
 
-    /// Stores the result of each settlement completely or not at all. A delivery that is no longer
-    /// pending is skipped, so that its attempt is not appended and its replays do not count it twice.
-    /// Each record occurs at most once.
-    ///
-    /// One transaction per 20 settlements, or fewer if they update many replays, and one more if some
-    /// are skipped. If a damaged item does not admit one, up to four for each of its settlements.
-    /// Sequential because they may update the same replay; earlier transactions remain if
-    /// a later one fails.
-    pub async fn settle(&self, route: Route, replays: &Replays, settled: &[Settlement]) -> Result<(), StoreError> {
-        for chunk in transactions(settled) {
-            match self.settle_present(route, replays, chunk).await {
-                Err(StoreError::Unfit(error)) => {
-                    tracing::error!(error = %ErrorChain(&*error), environment = %route.environment,
-                        destination = %route.destination, "damaged delivery or replay");
-                    metrics::emit(&[(Metric::UnreadableItems, 1)]);
-                    for settlement in chunk {
-                        self.settle_alone(route, replays, settlement).await?;
-                    }
-                }
-                stored => stored?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores the result of one settlement as far as damaged items admit it. Up to four transactions, and one write
-    /// for each replay of the delivery if one of them is damaged.
-    async fn settle_alone(&self, route: Route, replays: &Replays, settlement: &Settlement) -> Result<(), StoreError> {
-        let settlement = [settlement];
-        for extent in [Extent::COMPLETE, Extent::NEW_ATTEMPTS, Extent::WITHOUT_REPLAYS, Extent::LEAST] {
-            match self.settle_all(route, replays, &settlement, extent).await {
-                Err(StoreError::Unfit(_)) if extent != Extent::LEAST => {}
-                Ok(skipped) if !extent.counts_for_replays && !skipped.contains(&true) => {
-                    return count_for_intact_replays(route, replays, &settlement).await;
-                }
-                settled => return settled.map(|_| ()),
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores the results of all settlements whose deliveries are pending, or none. One transaction, and one more
-    /// each time that some are no longer pending.
-    async fn settle_present(&self, route: Route, replays: &Replays, settled: &[Settlement]) -> Result<(), StoreError> {
-        let mut rest: Vec<&Settlement> = settled.iter().collect();
-        while !rest.is_empty() {
-            let skipped = self.settle_all(route, replays, &rest, Extent::COMPLETE).await?;
-            if !skipped.contains(&true) {
-                break;
-            }
-            rest = rest.into_iter().zip(skipped).filter(|(_, skipped)| !skipped).map(|(rest, _)| rest).collect();
-        }
-        Ok(())
-    }
-
-    /// Settles all deliveries or none. If some are no longer pending, returns one flag per write, of which
-    /// the first are those of the settlements: `true` if a delivery is no longer pending.
-    async fn settle_all(
-        &self,
-        route: Route,
-        replays: &Replays,
-        settled: &[&Settlement],
-        extent: Extent,
-    ) -> Result<Vec<bool>, StoreError> {
-        // The deletions come first, because they are the only writes with a condition.
-        let deletions = settled.iter().map(|settled| Delete::existing(&key(route, &settled.delivery)).into());
-        let mut writes: Vec<Write> = deletions.collect();
-        for settlement in settled {
-            writes.extend(self.writes(route, settlement, extent)?);
-        }
-        let counts = if extent.counts_for_replays { replay_counts(route, settled) } else { Vec::new() };
-        let counts = counts.into_iter().map(Write::from).collect();
-        self.table.transact_with(writes, (&replays.0, counts)).await
-    }
-
-    /// Returns the writes of a settlement, besides the deletion of the pending item: add it again for
-    /// the next attempt if there is one, and update the delivery.
-    fn writes(&self, route: Route, settlement: &Settlement, extent: Extent) -> Result<Vec<Write>, StoreError> {
-        let Settlement { delivery, attempt, disposition } = settlement;
-        let mut writes = Vec::new();
-        let status = match disposition {
-            Disposition::Pending(pending) => {
-                writes.push(Put::new(self.item(route, pending)?).into());
-                DeliveryStatus::Pending
-            }
-            Disposition::Delivered => DeliveryStatus::Delivered,
-            Disposition::Failed => DeliveryStatus::Failed,
-            Disposition::Cancelled => match delivery.former {
-                None => DeliveryStatus::Cancelled,
-                Some(Former::Status(status)) => status,
-                Some(Former::NotStored) => {
-                    writes.push(Delete::of(&keys::delivery(route, delivery.record)).into());
-                    return Ok(writes);
-                }
-            },
-            Disposition::Dropped => {
-                writes.push(Delete::of(&keys::delivery(route, delivery.record)).into());
-                return Ok(writes);
-            }
-        };
-        let next_attempt_at = match disposition {
-            Disposition::Pending(pending) => Some(pending.next_attempt_at),
-            _ => None,
-        };
-        let attempts = to_value(attempt.iter().collect::<Vec<&Attempt>>())?;
-        let update = self.update(route, delivery, (status, next_attempt_at))?;
-        let update =
-            if extent.keeps_attempts { update.append("attempts", attempts) } else { update.set("attempts", attempts) };
-        writes.push(update.into());
-        Ok(writes)
-    }
-
     /// Returns the update of the delivery to which a pending one belongs, without its attempts.
     fn update(
         &self,
@@ -547,58 +195,8 @@ impl PendingDeliveries {
     }
 }
 
-/// Counts the results of settlements for their replays, without those that are damaged. One write for each replay.
-async fn count_for_intact_replays(route: Route, replays: &Replays, settled: &[&Settlement]) -> Result<(), StoreError> {
-    for count in replay_counts(route, settled) {
-        match replays.0.update(count).await {
-            Ok(_) | Err(StoreError::Unfit(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// Returns the updates of the replays that settlements count for.
-fn replay_counts(route: Route, settled: &[&Settlement]) -> Vec<Update> {
-    let mut counts: BTreeMap<ReplayId, (i32, i32)> = BTreeMap::new();
-    for Settlement { delivery, disposition, .. } in settled {
-        let (delivered, failed) = match disposition {
-            Disposition::Pending(_) => continue,
-            Disposition::Delivered => (1, 0),
-            Disposition::Failed | Disposition::Cancelled | Disposition::Dropped => (0, 1),
-        };
-        for replay in &delivery.replay_ids {
-            let counts = counts.entry(*replay).or_default();
-            *counts = (counts.0 + delivered, counts.1 + failed);
-        }
-    }
-    let update = |(replay, (delivered, failed)): (ReplayId, (i32, i32))| {
-        Update::of(&keys::replay(route.environment, replay))
-            .add("delivered", number(delivered))
-            .add("failed", number(failed))
-            .add("pending", number(-delivered - failed))
-    };
-    counts.into_iter().map(update).collect()
-}
-
 fn key(route: Route, delivery: &PendingDelivery) -> Key {
     keys::pending_delivery(route, delivery.next_attempt_at, delivery.record)
-}
-
-/// Divides settlements into those of one transaction each.
-fn transactions(settled: &[Settlement]) -> impl Iterator<Item = &[Settlement]> {
-    let mut rest = settled;
-    iter::from_fn(move || {
-        let mut replays: BTreeSet<ReplayId> = BTreeSet::new();
-        let fits = |(index, settlement): &(usize, &Settlement)| {
-            replays.extend(&settlement.delivery.replay_ids);
-            (index + 1) * WRITES_PER_SETTLEMENT + replays.len() <= MAX_TRANSACTION_ITEMS
-        };
-        let count = rest.iter().take(SETTLEMENTS_PER_TRANSACTION).enumerate().take_while(fits).count();
-        let (chunk, others) = rest.split_at(count);
-        rest = others;
-        (!chunk.is_empty()).then_some(chunk)
-    })
 }
 
 /// Parses pending deliveries. Malformed items are logged.
@@ -667,26 +265,6 @@ mod tests {
     use crate::domain::id::{DestinationId, EnvironmentId, ErrorId, WorkflowId};
 
     #[test]
-    fn each_replay_of_a_delivery_gives_it_another_time() {
-        let now = Timestamp::now();
-        let after = |milliseconds| now + Duration::from_millis(milliseconds);
-        assert_eq!(next_due(None, now), now);
-        assert_eq!(next_due(Some(now - Duration::from_secs(60)), now), now);
-        assert_eq!(next_due(Some(now - Duration::from_millis(1)), now), now);
-        for milliseconds in [0, 1, 2, 998] {
-            assert_eq!(next_due(Some(after(milliseconds)), now), after(milliseconds + 1));
-        }
-        for milliseconds in [999, 1_000, 300_000] {
-            assert_eq!(next_due(Some(after(milliseconds)), now), now, "a retry that was scheduled later");
-        }
-        let mut times = vec![next_due(None, now)];
-        for _ in 0..10 {
-            times.push(next_due(times.last().copied(), now));
-        }
-        assert!(times.is_sorted_by(|one, next| one < next));
-    }
-
-    #[test]
     fn malformed_item_is_known_by_its_key() {
         let route = Route { environment: EnvironmentId::new(), destination: DestinationId::new() };
         let at = "2026-11-24T05:30:00Z".parse().unwrap();
@@ -715,21 +293,5 @@ mod tests {
             ..delivery
         };
         assert_eq!(found.unreadable, [from_key(malformed), from_key(elsewhere)]);
-    }
-
-    #[test]
-    fn transaction_has_at_most_100_items() {
-        let settlement = |index: usize| {
-            let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
-            let mut delivery = PendingDelivery::first(record, "2026-11-24T05:30:00Z".parse().unwrap());
-            delivery.replay_ids = (0..index % (MAX_REPLAYS_PER_DELIVERY + 1)).map(|_| ReplayId::new()).collect();
-            Settlement::without_attempt(delivery, Disposition::Failed)
-        };
-        let settled: Vec<Settlement> = (0..200).map(settlement).collect();
-        for chunk in transactions(&settled) {
-            let replays: BTreeSet<&ReplayId> = chunk.iter().flat_map(|settled| &settled.delivery.replay_ids).collect();
-            assert!(chunk.len() * WRITES_PER_SETTLEMENT + replays.len() <= MAX_TRANSACTION_ITEMS);
-        }
-        assert_eq!(transactions(&settled).flatten().count(), settled.len());
     }
 }

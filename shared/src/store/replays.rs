@@ -14,7 +14,7 @@ use super::{
 use crate::domain::{
     delivery::{MAX_PENDING_AGE, Route},
     id::{EnvironmentId, ObjectId, ReplayId},
-    replay::{Position, Replay, ReplayStatus},
+    replay::{Replay, ReplayPosition, ReplayStatus},
     timestamp::Timestamp,
 };
 
@@ -54,7 +54,7 @@ impl Replays {
         &self,
         environment: EnvironmentId,
         replay: &Replay,
-        position: Option<&Position>,
+        position: Option<&ReplayPosition>,
     ) -> Result<bool, StoreError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]

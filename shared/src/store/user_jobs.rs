@@ -172,7 +172,7 @@ impl UserJobs {
         if let Some(counts) = stored.and_then(|job| job.counts) {
             return Ok(counts);
         }
-        let pk = keys::user(job.environment_id, job.user_id).pk;
+        let pk = keys::user_partition(job.environment_id, job.user_id);
         let (workflows, credentials, installations) = tokio::try_join!(
             self.directory.count_prefix(&pk, keys::WORKFLOW_POINTER_PREFIX),
             self.directory.count_prefix(&pk, keys::CREDENTIAL_PREFIX),
@@ -189,7 +189,7 @@ impl UserJobs {
     /// Returns the next items that a deleted user owned, or none if no item is left. One query and one
     /// `BatchGetItem` per 100 workflows.
     pub async fn owned(&self, job: &Deletion) -> Result<Option<Owned>, StoreError> {
-        let pk = keys::user(job.environment_id, job.user_id).pk;
+        let pk = keys::user_partition(job.environment_id, job.user_id);
         let (items, _) =
             self.directory.first_items(std::slice::from_ref(&pk), &Range::all(TABLE), ITEMS_PER_STEP).await?;
         if items.is_empty() {

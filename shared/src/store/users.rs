@@ -22,7 +22,7 @@ use crate::domain::{
     names::{CanonicalName, UserRef},
     request_seed::RequestSeed,
     timestamp::Timestamp,
-    user::{OwnerStatus, Status, User},
+    user::{OwnerStatus, User, UserStatus},
 };
 
 /// Users of all environments.
@@ -75,7 +75,7 @@ pub enum UpdateUserError {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UserQuery<'a> {
     /// Status filter.
-    pub status: Option<Status>,
+    pub status: Option<UserStatus>,
     /// End of the previous page.
     pub after: Option<&'a str>,
     /// Maximum number of users.
@@ -294,7 +294,7 @@ impl<A: Access> Users<A> {
         let partitions: Vec<String> =
             (0..keys::USER_SHARDS).map(|shard| keys::users_of_environment(environment, shard)).collect();
         let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
-        let filter = Filter::default().equals("status", query.status.map(Status::as_str));
+        let filter = Filter::default().equals("status", query.status.map(UserStatus::as_str));
         self.0.page(&partitions, &newest_first, &filter, (query.after, query.limit)).await
     }
 

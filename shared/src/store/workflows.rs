@@ -228,7 +228,7 @@ impl<A: Access> Workflows<A> {
         limit: usize,
     ) -> Result<Page<Workflow>, StoreError> {
         let range = Range::of_prefix(keys::WORKFLOW_POINTER_PREFIX);
-        let partition = [keys::user(environment, user).pk];
+        let partition = [keys::user_partition(environment, user)];
         let Page { items, next } =
             self.0.page::<Pointer>(&partition, &range, &Filter::default(), (None, limit)).await?;
         let wanted: Vec<_> = items.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
@@ -244,7 +244,7 @@ impl<A: Access> Workflows<A> {
         environment: EnvironmentId,
         user: UserId,
     ) -> Result<Vec<WorkflowId>, StoreError> {
-        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        let items = self.0.list_prefix(keys::user_partition(environment, user), keys::WORKFLOW_POINTER_PREFIX).await?;
         Ok(ids_of(from_items(items)?))
     }
 
@@ -254,13 +254,13 @@ impl<A: Access> Workflows<A> {
         environment: EnvironmentId,
         user: UserId,
     ) -> Result<Vec<WorkflowId>, StoreError> {
-        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        let items = self.0.list_prefix(keys::user_partition(environment, user), keys::WORKFLOW_POINTER_PREFIX).await?;
         Ok(ids_of(items.into_iter().filter_map(readable).collect()))
     }
 
     /// Returns the names of all workflows of a user. One query per megabyte.
     pub async fn names_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<HashSet<String>, StoreError> {
-        let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+        let items = self.0.list_prefix(keys::user_partition(environment, user), keys::WORKFLOW_POINTER_PREFIX).await?;
         let name =
             |item: &Item| attribute_text(item, "sk").strip_prefix(keys::WORKFLOW_POINTER_PREFIX).map(str::to_owned);
         Ok(items.iter().filter_map(name).collect())
@@ -303,7 +303,8 @@ impl<A: Access> Workflows<A> {
         except: &[WorkflowId],
     ) -> Result<Readable<Workflow>, StoreError> {
         let list_ids = async || -> Result<Readable<WorkflowId>, StoreError> {
-            let items = self.0.list_prefix(keys::user(environment, user).pk, keys::WORKFLOW_POINTER_PREFIX).await?;
+            let items =
+                self.0.list_prefix(keys::user_partition(environment, user), keys::WORKFLOW_POINTER_PREFIX).await?;
             let count = items.len();
             let pointers: Vec<Pointer> = items.into_iter().filter_map(readable).collect();
             Ok(Readable { is_complete: pointers.len() == count, items: ids_of(pointers) })

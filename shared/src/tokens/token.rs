@@ -5,7 +5,7 @@ use rand::{Rng, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    access::Mode,
+    access::TokenMode,
     id::{EnvironmentId, UserId},
     integration::IntegrationId,
     modal::Origin,
@@ -47,7 +47,7 @@ pub struct Claims {
     pub epoch: u32,
     /// Permissions of the token.
     #[serde(default)]
-    pub mode: Mode,
+    pub mode: TokenMode,
     /// Integrations that exist for the token; absent without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrations: Option<Vec<IntegrationId>>,
@@ -63,7 +63,7 @@ pub struct Claims {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Permissions of the token.
-    pub mode: Mode,
+    pub mode: TokenMode,
     /// Integrations that exist for the token, if they are limited.
     pub integrations: Option<Vec<IntegrationId>>,
     /// Origins of the pages that may embed the modal with the token, if not those of the environment.

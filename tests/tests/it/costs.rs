@@ -15,7 +15,7 @@ use tenon::{
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
         event::{Actor, Event, EventData, EventType},
         id::{CredentialId, DestinationId, EnvironmentId, EventId, KeyId, UserId, WorkflowId},
-        installation::{Installation, InstalledCredential, InstalledWorkflow, Selection, WorkflowPlan},
+        installation::{Installation, InstalledCredential, InstalledWorkflow, WorkflowPlan, WorkflowSelection},
         integration::{Content, Integration, IntegrationId, WorkflowTemplate},
         names::{Names, UserRef},
         request_seed::RequestSeed,
@@ -165,7 +165,7 @@ impl Installing {
         self.workflows.get_all(self.environment, &ids).await.unwrap()
     }
 
-    fn plan(&self, present: Vec<Workflow>, selection: Selection<'_>) -> WorkflowPlan {
+    fn plan(&self, present: Vec<Workflow>, selection: WorkflowSelection<'_>) -> WorkflowPlan {
         WorkflowPlan::new(&self.change.installation, present, &self.integration, selection, &HashSet::new())
     }
 
@@ -182,7 +182,7 @@ impl Installing {
 
     async fn install(&mut self) {
         let present = self.read().await;
-        let planned = self.plan(present, Selection::All).new;
+        let planned = self.plan(present, WorkflowSelection::All).new;
         let installed =
             |one: &Workflow| InstalledWorkflow { workflow_id: one.workflow_id, key: one.key.clone().unwrap() };
         self.change.installation.workflows = planned.iter().map(installed).collect();
@@ -197,7 +197,7 @@ impl Installing {
         let present = self.read().await;
         self.change.installation.settings = r#"{"region":"us","batchSize":50}"#.parse().unwrap();
         self.change.installation.revision += 1;
-        self.change.changed_workflows = self.plan(present, Selection::Unchanged).changed;
+        self.change.changed_workflows = self.plan(present, WorkflowSelection::Unchanged).changed;
         self.change.new_workflows.clear();
         let new = std::mem::take(&mut self.change.new_credentials);
         let after: Vec<Workflow> = self.change.changed_workflows.iter().map(|(_, after)| after.clone()).collect();

@@ -9,7 +9,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context, revised};
+use super::{ChangeStateWithVault, CredentialBody, SecretObject, encryption_context, revised};
 use crate::{api::users, changes::Changes};
 
 /// Body of a request to create a credential.
@@ -31,14 +31,13 @@ pub struct CreateCredential {
     params(IdempotencyKey), request_body = CreateCredential, responses((status = 201, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn create_credential(
     caller: Backend,
-    extract::State(ChangeStateWithVault { with_vault, outbox }): extract::State<ChangeStateWithVault>,
+    extract::State(ChangeStateWithVault { stores, vault, outbox }): extract::State<ChangeStateWithVault>,
     Path(user): Path<UserRef>,
     seed: RequestSeed,
     Valid(body): Valid<CreateCredential>,
 ) -> Result<Created<Revised<CredentialBody>>, Problem> {
-    let StateWithVault { state, vault } = with_vault;
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
-    let owner = users::find(&state.users, caller.environment, None, &user).await?;
+    let owner = users::find(&stores.users, caller.environment, None, &user).await?;
     let credential = Credential::new(seed.id(0), owner.user_id, credential_type, name, seed.at);
     let context = encryption_context(caller.environment, credential.credential_id);
     let data = vault.seal(&context, 1, data.as_bytes()).await?;
@@ -46,6 +45,6 @@ pub async fn create_credential(
     changes.credential(EventType::CredentialCreated, &credential.clone().into());
     let created = Created::at(format!("credentials/{}", credential.credential_id), revised(credential.clone()));
     let (new, events) = (SealedCredential { credential, data }, changes.prepare(&outbox)?);
-    state.credentials.create(caller.environment, &new, &seed, events).await?;
+    stores.credentials.create(caller.environment, &new, &seed, events).await?;
     Ok(created)
 }

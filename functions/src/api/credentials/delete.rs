@@ -42,7 +42,7 @@ impl State {
             return Ok(());
         };
         let (installations, workflows) = tokio::try_join!(
-            self.change.state.installations.by_user(environment, *user_id),
+            self.change.stores.installations.by_user(environment, *user_id),
             self.workflows.by_user_except(environment, *user_id, &[]),
         )?;
         match (installations.all(), workflows.all()) {
@@ -64,7 +64,7 @@ pub async fn delete_credential(
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<Json<Success>, Problem> {
-    let ChangeState { state: super::State { users, credentials, .. }, outbox } = &state.change;
+    let ChangeState { stores: super::Stores { users, credentials, .. }, outbox } = &state.change;
     let mut conflicts = Conflicts::new("credential");
     loop {
         let owner = users::find(users, caller.environment, caller.user.as_ref(), &user).await?;

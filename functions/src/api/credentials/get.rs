@@ -9,7 +9,7 @@ use tenon::{
     store::ReadOnly,
 };
 
-use super::{CredentialBody, State, revised};
+use super::{CredentialBody, Stores, revised};
 use crate::api::users;
 
 /// Returns a credential, without its data.
@@ -18,7 +18,7 @@ use crate::api::users;
     responses((status = 200, body = CredentialBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_credential(
     caller: BackendOrUser,
-    extract::State(state): extract::State<State<ReadOnly>>,
+    extract::State(state): extract::State<Stores<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,

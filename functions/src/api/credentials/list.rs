@@ -10,7 +10,7 @@ use tenon::{
     store::{ReadOnly, credentials::position},
 };
 
-use super::{CredentialBody, State};
+use super::{CredentialBody, Stores};
 use crate::api::users;
 
 /// Lists the credentials of a user, newest first, without their data.
@@ -19,7 +19,7 @@ use crate::api::users;
     responses((status = 200, body = List<CredentialBody>)))]
 pub async fn list_credentials(
     caller: BackendOrUser,
-    extract::State(state): extract::State<State<ReadOnly>>,
+    extract::State(state): extract::State<Stores<ReadOnly>>,
     scope: ListScope,
     Path(user): Path<UserRef>,
     Valid(page): Valid<PageParams>,

@@ -44,9 +44,9 @@ pub mod status;
 ))]
 pub struct Operations;
 
-/// State of the functions that do not need the vault.
+/// Stores of the functions of credentials.
 #[derive(Clone, Debug, FromAws)]
-pub struct State<A: Access = ReadWrite> {
+pub struct Stores<A: Access = ReadWrite> {
     users: Users<ReadOnly>,
     credentials: Credentials<A>,
     installations: Installations<ReadOnly>,
@@ -56,14 +56,14 @@ pub struct State<A: Access = ReadWrite> {
 /// State of the functions that change credentials without their data.
 #[derive(Clone, Debug, FromAws)]
 pub struct ChangeState {
-    state: State,
+    stores: Stores,
     outbox: Outbox,
 }
 
 /// State of the functions that seal or open credential data.
 #[derive(Clone, Debug, FromAws)]
 pub struct StateWithVault<A: Access = ReadWrite> {
-    state: State<A>,
+    stores: Stores<A>,
     #[aws(vault = "CREDENTIALS_KEY")]
     vault: Vault,
 }
@@ -71,11 +71,13 @@ pub struct StateWithVault<A: Access = ReadWrite> {
 /// State of the functions that change credential data.
 #[derive(Clone, Debug, FromAws)]
 pub struct ChangeStateWithVault {
-    with_vault: StateWithVault,
+    stores: Stores,
+    #[aws(vault = "CREDENTIALS_KEY")]
+    vault: Vault,
     outbox: Outbox,
 }
 
-impl<A: Access> State<A> {
+impl<A: Access> Stores<A> {
     /// Returns the credentials that exist for a limited token, or none if all exist for the caller. For a limited token
     /// one query, and at most one per megabyte of the catalogue.
     async fn visible(

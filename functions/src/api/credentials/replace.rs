@@ -10,7 +10,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{ChangeStateWithVault, CredentialBody, SecretObject, StateWithVault, encryption_context, revised};
+use super::{ChangeStateWithVault, CredentialBody, SecretObject, encryption_context, revised};
 use crate::{api::users, changes::Changes};
 
 /// New data of a credential.
@@ -33,19 +33,18 @@ pub struct ReplaceCredential {
         (status = 409, description = "the credential was modified by concurrent requests")))]
 pub async fn replace_credential(
     caller: EngineOrBackend,
-    extract::State(ChangeStateWithVault { with_vault, outbox }): extract::State<ChangeStateWithVault>,
+    extract::State(ChangeStateWithVault { stores, vault, outbox }): extract::State<ChangeStateWithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     if_match: IfMatch,
     Valid(body): Valid<ReplaceCredential>,
 ) -> Result<Revised<CredentialBody>, Problem> {
-    let StateWithVault { state, vault } = with_vault;
     let EngineOrBackend { environment, actor } = caller;
     let ReplaceCredential { data: SecretObject(data), name } = body;
     let mut conflicts = Conflicts::new("credential");
     loop {
-        let owner = users::find(&state.users, environment, None, &user).await?;
-        let found = state.credentials.sealed(environment, owner.user_id, id).await?;
+        let owner = users::find(&stores.users, environment, None, &user).await?;
+        let found = stores.credentials.sealed(environment, owner.user_id, id).await?;
         let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
         if_match.check_revision(credential.data_revision)?;
         let data = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
@@ -53,7 +52,7 @@ pub async fn replace_credential(
         let mut changes = Changes::new(environment, actor);
         changes.credential(EventType::CredentialReplaced, &after.credential.clone().into());
         let events = changes.prepare(&outbox)?;
-        if state.credentials.replace(environment, &credential, &after, events).await? {
+        if stores.credentials.replace(environment, &credential, &after, events).await? {
             return Ok(revised(after.credential));
         }
         conflicts.retry().await?;

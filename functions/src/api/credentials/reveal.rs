@@ -35,14 +35,14 @@ pub struct RevealedCredential {
         headers(("ETag", description = "entity tag of the data, for If-Match")))))]
 pub async fn reveal_credential(
     caller: Engine,
-    extract::State(StateWithVault { state, vault }): extract::State<StateWithVault<ReadOnly>>,
+    extract::State(StateWithVault { stores, vault }): extract::State<StateWithVault<ReadOnly>>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,
 ) -> Result<NoStore<Revised<RevealedCredential>>, Problem> {
     let Engine { environment, key } = caller;
-    let owner = users::find(&state.users, environment, None, &user).await?;
-    let found = state.credentials.sealed(environment, owner.user_id, id).await?;
+    let owner = users::find(&stores.users, environment, None, &user).await?;
+    let found = stores.credentials.sealed(environment, owner.user_id, id).await?;
     let SealedCredential { credential, data } = found.ok_or_else(|| Problem::not_found("credential"))?;
     // A warning, so that it is logged at every log level that an operator would choose.
     tracing::warn!(%environment, %key, user = %owner.user_id, credential = %id, "credential revealed");

@@ -32,7 +32,7 @@ pub struct SetCredentialStatus {
         (status = 409, description = "the credential was modified by concurrent requests")))]
 pub async fn set_status(
     caller: EngineOrBackend,
-    extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
+    extract::State(ChangeState { stores, outbox }): extract::State<ChangeState>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     if_match: IfMatch,
@@ -44,8 +44,8 @@ pub async fn set_status(
     };
     let mut conflicts = Conflicts::new("credential");
     loop {
-        let owner = users::find(&state.users, caller.environment, None, &user).await?;
-        let found = state.credentials.get(caller.environment, owner.user_id, id).await?;
+        let owner = users::find(&stores.users, caller.environment, None, &user).await?;
+        let found = stores.credentials.get(caller.environment, owner.user_id, id).await?;
         let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
         if_match.check_revision(credential.data_revision)?;
         if (credential.status, &credential.status_reason) == (status, &reason) {
@@ -55,7 +55,7 @@ pub async fn set_status(
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.credential(event_type, &after.clone().into());
         let events = changes.prepare(&outbox)?;
-        if state.credentials.set_status(caller.environment, &credential, &after, events).await? {
+        if stores.credentials.set_status(caller.environment, &credential, &after, events).await? {
             return Ok(revised(after));
         }
         conflicts.retry().await?;

@@ -8,7 +8,7 @@ use tenon::{
     domain::{
         delivery::DeliveryStatus,
         id::{DestinationId, ErrorId, EventId, ReplayId},
-        replay::{MAX_IDS, Replay, Selection},
+        replay::{MAX_IDS, Replay, ReplaySelection},
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
@@ -48,7 +48,7 @@ struct StartReplay {
 
 /// Replay before it is started.
 #[derive(Debug)]
-pub struct NewReplay(Selection);
+pub struct NewReplay(ReplaySelection);
 
 impl Input for NewReplay {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
@@ -62,11 +62,11 @@ impl Input for NewReplay {
         let statuses: Vec<DeliveryStatus> = wanted.map(|(_, status)| status).collect();
         let selection = match (since, until, error_ids, event_ids, statuses.is_empty()) {
             (Some(since), until, None, None, true) => {
-                Selection::Range { since, until: until.unwrap_or_else(Timestamp::now) }
+                ReplaySelection::Range { since, until: until.unwrap_or_else(Timestamp::now) }
             }
-            (None, None, Some(ids), None, true) => Selection::Errors(sorted_unique(ids)),
-            (None, None, None, Some(ids), true) => Selection::Events(sorted_unique(ids)),
-            (None, None, None, None, false) => Selection::Deliveries(statuses),
+            (None, None, Some(ids), None, true) => ReplaySelection::Errors(sorted_unique(ids)),
+            (None, None, None, Some(ids), true) => ReplaySelection::Events(sorted_unique(ids)),
+            (None, None, None, None, false) => ReplaySelection::Deliveries(statuses),
             (None, Some(_), None, None, true) => {
                 fields.reject("since", "is required with `until`");
                 return None;

@@ -5,7 +5,7 @@ use tenon::{
     domain::{
         VERSION,
         api_key::Scope,
-        environment::{Environment, Kind},
+        environment::{Environment, EnvironmentKind},
         id::EnvironmentId,
         modal::Modal,
         text::Text,
@@ -29,7 +29,7 @@ pub struct Operations;
 pub struct EnvironmentBody {
     environment_id: EnvironmentId,
     name: Text<128>,
-    kind: Kind,
+    kind: EnvironmentKind,
     /// Version of Tenon that serves the API.
     version: &'static str,
     /// Defaults of the embedded modal.

@@ -21,7 +21,8 @@ use tenon::{
     start::FromAws,
     store::{
         ReadOnly,
-        errors::{ErrorQuery, ErrorScope, Errors, Group, Groups, MAX_GROUPED, MAX_GROUPED_FOR_USERS, SHARDS},
+        errors::{ErrorQuery, ErrorScope, Errors, Group, Groups, MAX_GROUPED, MAX_GROUPED_FOR_USERS},
+        records::SHARDS,
         users::Users,
     },
 };

@@ -3,8 +3,8 @@
 
 use axum::{extract, response::Response};
 use tenon::{
-    domain::{id::WorkflowId, names::UserRef},
-    http::{BackendOrUser, Input, ListScope, PageParams, Path, Problem, Valid},
+    domain::id::WorkflowId,
+    http::{BackendOrUser, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
         ReadOnly,
@@ -13,17 +13,9 @@ use tenon::{
         workflows::Workflows,
     },
 };
-use utoipa::IntoParams;
 
 use super::{ErrorFilters, ErrorPage, page_response};
-
-/// Query parameters of the list of errors.
-#[derive(Debug, Input, IntoParams)]
-#[into_params(parameter_in = Query, rename_all = "camelCase")]
-pub struct ListErrors {
-    /// User who must own the workflow; otherwise 404.
-    user_id: Option<UserRef>,
-}
+use crate::api::workflows::{self, UserFilter};
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
@@ -34,22 +26,18 @@ pub struct State {
 
 /// Lists the errors of a workflow, newest first.
 #[utoipa::path(get, path = "/workflows/{workflowId}/errors", tag = "errors",
-    security(("apiKey" = ["manage"]), ("userToken" = [])), params(ListErrors, ErrorFilters, PageParams),
+    security(("apiKey" = ["manage"]), ("userToken" = [])), params(UserFilter, ErrorFilters, PageParams),
     responses((status = 200, body = ErrorPage)))]
 pub async fn list_errors(
     caller: BackendOrUser,
     extract::State(state): extract::State<State>,
     scope: ListScope,
     Path(workflow_id): Path<WorkflowId>,
-    Valid((ListErrors { user_id }, (filters, page))): Valid<(ListErrors, (ErrorFilters, PageParams))>,
+    Valid((UserFilter { user_id }, (filters, page))): Valid<(UserFilter, (ErrorFilters, PageParams))>,
 ) -> Result<Response, Problem> {
     let environment = caller.environment;
     let after = page.after(&scope)?;
-
-    let found = state.workflows.find_with_owner(environment, caller.user.as_ref(), workflow_id).await?;
-    let found = found.filter(|(_, owner)| user_id.as_ref().is_none_or(|user| owner.matches(user)));
-    found.ok_or_else(|| Problem::not_found("workflow"))?;
-
+    workflows::find(&state.workflows, environment, caller.user.as_ref(), workflow_id, user_id.as_ref()).await?;
     let query = ErrorQuery {
         window: Window { after, limit: page.limit, ..Window::default() },
         ..filters.query(ErrorScope::Workflow(workflow_id))

@@ -9,7 +9,8 @@ use tenon::{
     start::FromAws,
     store::{
         ReadOnly,
-        errors::{ErrorQuery, ErrorScope, Errors, SHARDS},
+        errors::{ErrorQuery, ErrorScope, Errors},
+        records::SHARDS,
         users::Users,
     },
 };

@@ -6,7 +6,6 @@ use axum::{
     extract,
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
 use tenon::{
     domain::{
         event::{Event, EventDocument, EventType},
@@ -15,16 +14,16 @@ use tenon::{
         timestamp::Timestamp,
         workflow::EngineIntegrationId,
     },
-    http::{Backend, Cursor, Input, Json, ListScope, PageParams, Problem, Valid},
+    http::{Backend, Input, List, ListScope, PageParams, Problem, Valid},
     start::FromAws,
     store::{
-        ReadOnly,
+        Page, ReadOnly,
         events::{EventQuery, Events},
         records::SHARDS,
         users::Users,
     },
 };
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use crate::api::records::{ListOrder, check_range, find_user};
 
@@ -57,21 +56,10 @@ pub struct State {
     events: Events,
 }
 
-/// Page of events.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct EventPage<'a> {
-    /// Events of the page.
-    data: Vec<EventDocument<'a>>,
-    /// Cursor of the next page; absent on the last page.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    cursor: Option<String>,
-}
-
 /// Lists the events of the environment, including those of deleted users.
 #[utoipa::path(get, path = "/events", tag = "events", security(("apiKey" = ["manage"])),
     params(EventFilters, ListOrder, PageParams),
-    responses((status = 200, body = EventPage), (status = 404, description = "user not found")))]
+    responses((status = 200, body = List<EventDocument<'static>>), (status = 404, description = "user not found")))]
 pub async fn list_events(
     caller: Backend,
     extract::State(State { users, events }): extract::State<State>,
@@ -84,7 +72,6 @@ pub async fn list_events(
     let window = order.window(after, page.limit);
     let query = EventQuery { since, until, event_type, user_id, workflow_id, integration_id, window };
     let found = events.page(caller.environment, &query).await?;
-    let data = found.items.iter().map(Event::document).collect();
-    let cursor = found.next.as_deref().map(|position| Cursor::new(&scope, position).into_string());
-    Ok(Json(EventPage { data, cursor }).into_response())
+    let items = found.items.iter().map(Event::document).collect();
+    Ok(List::<EventDocument<'_>>::of(&scope, Page { items, next: found.next }).into_response())
 }

@@ -11,14 +11,14 @@ use tenon::{
         id::{CredentialId, EnvironmentId, ObjectId, UserId},
         installation::{
             Defect, Installation, InstalledCredential, InstalledWorkflow, MAX_CREATED_CREDENTIALS,
-            MAX_INSTALLED_WORKFLOWS, Selection, WorkflowPlan,
+            MAX_INSTALLED_WORKFLOWS, WorkflowPlan, WorkflowSelection,
         },
         integration::{CredentialType, Integration, IntegrationId},
         revision::next_revision,
         settings::Settings,
         text::Text,
         timestamp::Timestamp,
-        user::{OwnerStatus, Status},
+        user::{OwnerStatus, UserStatus},
         workflow::Workflow,
     },
     http::{BackendOrUser, FieldErrors, Problem},
@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 
 use super::{
     InstallationBody, ReadParts, State,
-    put::{CredentialInput, PutInstallation},
+    put::{CredentialData, CredentialSource, PutInstallation},
 };
 use crate::{
     api::{
@@ -93,8 +93,11 @@ impl Current {
             _ => return Err(Problem::not_found("integration")),
         };
         let own: HashSet<CredentialId> = before.iter().flat_map(Installation::own_credentials).collect();
-        let requested: Vec<CredentialId> =
-            request.credentials.0.values().filter_map(|input| input.credential_id).collect();
+        let requested = request.credentials.0.values().filter_map(|source| match source {
+            CredentialSource::Existing(id) => Some(*id),
+            CredentialSource::Data(_) => None,
+        });
+        let requested: Vec<CredentialId> = requested.collect();
         let ids = own.iter().copied().chain(requested).map(|id| (user, id));
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
@@ -190,11 +193,11 @@ impl Current {
         for credential_type in &self.integration.content.credential_types {
             let name = &credential_type.credential_type;
             match request.credentials.0.get(name.as_str()) {
-                Some(CredentialInput { credential_id: Some(id), .. }) => planned.reference_credential(name, *id),
-                Some(input) if !without.contains(&name.as_str()) => {
+                Some(CredentialSource::Existing(id)) => planned.reference_credential(name, *id),
+                Some(CredentialSource::Data(input)) if !without.contains(&name.as_str()) => {
                     self.store_data(&mut planned, credential_type, input, vault).await?;
                 }
-                _ => {}
+                Some(CredentialSource::Data(_)) | None => {}
             }
         }
         self.plan_workflows(&mut planned, request, taken)?;
@@ -225,44 +228,10 @@ impl Current {
     fn defects(&self, request: &PutInstallation, settings: &Settings) -> Vec<Defect> {
         let content = &self.integration.content;
         let mut defects = Vec::new();
-        for (name, input) in &request.credentials.0 {
-            match input {
-                CredentialInput { credential_id: Some(id), .. } => {
-                    let found = self.credentials.get(id).map(|sealed| sealed.credential.credential_type.as_str());
-                    if self.types().all(|known| known != name) {
-                        defects.extend(content.check_data(name, []));
-                    } else if found != Some(name) {
-                        let detail = "must be a credential of this user with this type, which the caller may use";
-                        defects.push(Defect::new(&["credentials", name, "credentialId"], detail));
-                    }
-                }
-                input => {
-                    let data = &input.data;
-                    let text = data.as_ref().map_or("{}", |SecretObject(text)| text.as_str());
-                    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
-                    let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
-                    defects.extend(content.check_data(name, members));
-                    let is_app_connected = content.app_connected_types().any(|app_connected| app_connected == name);
-                    let connected = self.before.as_ref().filter(|before| before.credential(name).is_some());
-                    let needs_app = |before| match self.present(before, name) {
-                        Some(present) => input.new || present.credential.status == CredentialStatus::Invalid,
-                        // It was deleted, or cannot be read.
-                        None => true,
-                    };
-                    if is_app_connected && connected.is_some_and(needs_app) {
-                        let detail = "is connected by the app, because the type has no fields; send the credentialId of a valid credential";
-                        defects.push(Defect::new(&["credentials", name], detail));
-                    }
-                    let created = self.before.iter().flat_map(|before| &before.created_credentials);
-                    if input.new
-                        && created.filter(|id| self.credentials.contains_key(id)).count() >= MAX_CREATED_CREDENTIALS
-                    {
-                        let detail = format!(
-                            "is not possible: the installation has {MAX_CREATED_CREDENTIALS} credentials; use or delete one of them"
-                        );
-                        defects.push(Defect::new(&["credentials", name, "new"], detail));
-                    }
-                }
+        for (name, source) in &request.credentials.0 {
+            match source {
+                CredentialSource::Existing(id) => defects.extend(self.defects_of_existing(name, *id)),
+                CredentialSource::Data(input) => defects.extend(self.defects_of_data(name, input)),
             }
         }
         if self.before.is_none() {
@@ -275,6 +244,46 @@ impl Current {
         }
         let installed = self.before.as_ref().map(|before| before.workflows.as_slice()).unwrap_or_default();
         defects.extend(content.check_workflows(request.workflows.as_deref().unwrap_or_default(), installed));
+        defects
+    }
+
+    /// Returns why an existing credential cannot be connected as one of this type.
+    fn defects_of_existing(&self, name: &str, id: CredentialId) -> Vec<Defect> {
+        if self.types().all(|known| known != name) {
+            return self.integration.content.check_data(name, []);
+        }
+        let found = self.credentials.get(&id).map(|sealed| sealed.credential.credential_type.as_str());
+        let detail = "must be a credential of this user with this type, which the caller may use";
+        let defect = (found != Some(name)).then(|| Defect::new(&["credentials", name, "credentialId"], detail));
+        defect.into_iter().collect()
+    }
+
+    /// Returns why data cannot be stored in a credential of this type.
+    fn defects_of_data(&self, name: &str, CredentialData { data, is_new, .. }: &CredentialData) -> Vec<Defect> {
+        let content = &self.integration.content;
+        let SecretObject(text) = data;
+        let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+        let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
+        let mut defects = content.check_data(name, members);
+        let is_app_connected = content.app_connected_types().any(|app_connected| app_connected == name);
+        let connected = self.before.as_ref().filter(|before| before.credential(name).is_some());
+        let needs_app = |before| match self.present(before, name) {
+            Some(present) => *is_new || present.credential.status == CredentialStatus::Invalid,
+            // It was deleted, or cannot be read.
+            None => true,
+        };
+        if is_app_connected && connected.is_some_and(needs_app) {
+            let detail =
+                "is connected by the app, because the type has no fields; send the credentialId of a valid credential";
+            defects.push(Defect::new(&["credentials", name], detail));
+        }
+        let created = self.before.iter().flat_map(|before| &before.created_credentials);
+        if *is_new && created.filter(|id| self.credentials.contains_key(id)).count() >= MAX_CREATED_CREDENTIALS {
+            let detail = format!(
+                "is not possible: the installation has {MAX_CREATED_CREDENTIALS} credentials; use or delete one of them"
+            );
+            defects.push(Defect::new(&["credentials", name, "new"], detail));
+        }
         defects
     }
 
@@ -321,7 +330,8 @@ impl Current {
     /// progress, so that this one counts as the earlier of the two. A request for a new credential adds it in any
     /// case.
     fn is_superseded(&self, name: &str, request: &PutInstallation, seen: &DataRevisions) -> bool {
-        let adds = request.credentials.0.get(name).is_some_and(|input| input.new);
+        let source = request.credentials.0.get(name);
+        let adds = matches!(source, Some(CredentialSource::Data(CredentialData { is_new: true, .. })));
         let installed = self.before.as_ref().and_then(|before| before.credential(name)).filter(|_| !adds);
         installed.is_some_and(|InstalledCredential { credential_id, data_revision, .. }| {
             let present = self.credentials.get(credential_id).map(|sealed| &sealed.credential);
@@ -332,23 +342,22 @@ impl Current {
         })
     }
 
-    /// Replaces the data of the present credential, or creates one, if data is given. The present data stays if the
+    /// Replaces the data of the present credential, or creates one. The present data stays if the
     /// type has no fields: the app stored it, such as an OAuth grant. A credential that the caller must not change
     /// stays for the others.
     async fn store_data(
         &self,
         planned: &mut Planned,
         CredentialType { credential_type, name, fields }: &CredentialType,
-        CredentialInput { name: display_name, data, new, .. }: &CredentialInput,
+        CredentialData { data: SecretObject(data), name: display_name, is_new }: &CredentialData,
         vault: &Vault,
     ) -> Result<(), Problem> {
-        let Some(SecretObject(data)) = data else { return Ok(()) };
         let now = planned.change.installation.updated_at;
         let present = self.present(&planned.change.installation, credential_type.as_str());
         if fields.is_empty() && present.is_some() {
             return Ok(());
         }
-        let replaced = present.filter(|present| !new && !self.of_others.contains(&present.credential.credential_id));
+        let replaced = present.filter(|present| !is_new && !self.of_others.contains(&present.credential.credential_id));
         let (credential, version) = match replaced {
             Some(SealedCredential { credential, data }) => {
                 (credential.replaced(display_name.as_ref(), now), data.version + 1)
@@ -387,9 +396,9 @@ impl Current {
         taken: &HashSet<String>,
     ) -> Result<(), Problem> {
         let selection = match (&request.workflows, &self.before) {
-            (Some(keys), _) => Selection::Only(keys),
-            (None, None) => Selection::All,
-            (None, Some(_)) => Selection::Unchanged,
+            (Some(keys), _) => WorkflowSelection::Only(keys),
+            (None, None) => WorkflowSelection::All,
+            (None, Some(_)) => WorkflowSelection::Unchanged,
         };
         let installation = &mut planned.change.installation;
         let plan = WorkflowPlan::new(installation, self.workflows.clone(), &self.integration, selection, taken);
@@ -424,7 +433,7 @@ impl Planned {
     }
 
     /// Returns the body of the response.
-    pub(super) fn body(&self, owner: Status, integration: &Integration) -> InstallationBody {
+    pub(super) fn body(&self, owner: UserStatus, integration: &Integration) -> InstallationBody {
         let InstallationChange { installation, new_workflows, changed_workflows, .. } = &self.change;
         let changed = changed_workflows.iter().map(|(_, workflow)| workflow);
         let workflows = self.unchanged_workflows.iter().chain(new_workflows).chain(changed).cloned();

@@ -14,7 +14,7 @@ use tenon::{
         integration::IntegrationId,
         names::UserRef,
         text::response_bytes,
-        user::{Status, User},
+        user::{User, UserStatus},
     },
     http::{AnyCaller, Input, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
@@ -71,7 +71,7 @@ impl State {
         found.retain(|one| is_visible(caller, one));
         let catalogue = self.catalogue.all(environment).await?;
         let found = page.select(found, after, position);
-        let parts = self.parts.of(environment, &found.items).await?;
+        let parts = self.parts.read(environment, &found.items).await?;
         Ok(found.map(|installation| {
             let position = position(&installation);
             (position, InstallationBody::new(installation, owner.status, &catalogue, &parts))
@@ -88,9 +88,9 @@ impl State {
         let catalogue = self.catalogue.all(environment).await?;
         let (owners, parts) = tokio::try_join!(
             self.users.get_all(environment, items.iter().map(|installation| installation.user_id)),
-            self.parts.of(environment, &items),
+            self.parts.read(environment, &items),
         )?;
-        let owners: HashMap<UserId, Status> =
+        let owners: HashMap<UserId, UserStatus> =
             owners.into_iter().map(|User { user_id, status, .. }| (user_id, status)).collect();
         let items = items.into_iter().filter_map(|installation| {
             // The installation of a deleted user is deleted in the background.

@@ -13,7 +13,7 @@ use tenon::{
         integration::{Integration, IntegrationId},
         names::UserRef,
         timestamp::Timestamp,
-        user::{Status, User},
+        user::{User, UserStatus},
         workflow::{Workflow, WorkflowKey, WorkflowName},
     },
     http::{FieldError, FieldErrors, Input, Problem, Revised},
@@ -77,7 +77,7 @@ impl<A: Access> State<A> {
         )?;
         let found = found.filter(|one| is_visible(caller, one));
         let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
-        let parts = self.parts.of(environment, std::slice::from_ref(&installation)).await?;
+        let parts = self.parts.read(environment, std::slice::from_ref(&installation)).await?;
         Ok(Found { owner, installation, integration, parts })
     }
 }
@@ -112,7 +112,7 @@ pub(crate) struct ReadParts {
 impl Parts {
     /// Reads the workflows and credentials of installations. One `BatchGetItem` for each 100 workflows
     /// and one for each 100 credentials, concurrently.
-    pub(crate) async fn of(
+    pub(crate) async fn read(
         &self,
         environment: EnvironmentId,
         installations: &[Installation],
@@ -215,7 +215,12 @@ pub struct InstallationSummary {
 impl InstallationBody {
     /// Creates the body for an installation of a user with this status. `catalogue` has its integration,
     /// unless that was deleted. Workflows and credentials that were not read count as deleted.
-    pub(crate) fn new(installation: Installation, owner: Status, catalogue: &[Integration], parts: &ReadParts) -> Self {
+    pub(crate) fn new(
+        installation: Installation,
+        owner: UserStatus,
+        catalogue: &[Integration],
+        parts: &ReadParts,
+    ) -> Self {
         let integration = catalogue.iter().find(|one| one.integration_id == installation.integration_id);
         let defects = installation.defects(integration, &parts.credentials);
         let (attention, _) = defects.into_iter().collect::<FieldErrors>().into_parts();
@@ -223,7 +228,7 @@ impl InstallationBody {
         let Installation { credentials, settings, workflows, installed_at, updated_at, .. } = installation;
         let workflows = workflows.into_iter().filter_map(|installed| {
             let Workflow { workflow_id, name, active, .. } = parts.workflows.get(&installed.workflow_id)?.clone();
-            let active = active && owner == Status::Active;
+            let active = active && owner == UserStatus::Active;
             Some(InstalledWorkflowBody {
                 workflow_id,
                 key: installed.key,

@@ -54,26 +54,44 @@ pub struct PutInstallation {
 
 /// Credentials by type.
 #[derive(Default)]
-pub(super) struct Credentials(pub(super) BTreeMap<String, CredentialInput>);
+pub(super) struct Credentials(pub(super) BTreeMap<String, CredentialSource>);
+
+/// Source of a credential of an installation.
+pub(super) enum CredentialSource {
+    /// Existing credential of the user.
+    Existing(CredentialId),
+    /// Data, which is stored in a new credential or replaces that of the present one.
+    Data(CredentialData),
+}
+
+/// Data of a credential of an installation.
+pub(super) struct CredentialData {
+    /// Data.
+    pub(super) data: SecretObject,
+    /// Display name.
+    pub(super) name: Option<Text<256>>,
+    /// Whether the data is stored in a new credential although one is connected.
+    pub(super) is_new: bool,
+}
 
 /// Credential of an installation: an existing one of the user, or data that is stored in a new one or
 /// replaces that of the present one.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[input(check(check_source: credential_id, name, data, new))]
-pub struct CredentialInput {
+struct CredentialInput {
     /// Credential of the user, of this type.
-    pub(super) credential_id: Option<CredentialId>,
+    credential_id: Option<CredentialId>,
     /// Display name, with `data`; a new credential is otherwise named like its type.
-    pub(super) name: Option<Text<256>>,
+    name: Option<Text<256>>,
     /// Data as the fields of the credential type require it, at most 16 KiB as JSON.
     #[schema(value_type = Object, required = false)]
-    pub(super) data: Option<SecretObject>,
+    data: Option<SecretObject>,
     /// Whether `data` is stored in a new credential although one is connected, which stays for what else uses
     /// it; by default false.
     #[input(default)]
     #[schema(required = false, default = false)]
-    pub(super) new: bool,
+    new: bool,
 }
 
 /// Maximum number of attempts while concurrent requests change the installation or take the names of its
@@ -84,7 +102,19 @@ const MAX_READ_TYPES: usize = 50;
 
 impl FromJson for Credentials {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        location.pairs(value, MAX_READ_TYPES, CredentialInput::from_json).map(Self)
+        location.pairs(value, MAX_READ_TYPES, CredentialSource::from_json).map(Self)
+    }
+}
+
+impl FromJson for CredentialSource {
+    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+        let CredentialInput { credential_id, name, data, new } = CredentialInput::from_json(value, location)?;
+        match (credential_id, data) {
+            (Some(id), None) => Some(Self::Existing(id)),
+            (None, Some(data)) => Some(Self::Data(CredentialData { data, name, is_new: new })),
+            // Rejected by `check_source`.
+            _ => None,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use tenon::{
         names::UserRef,
         text::Text,
         timestamp::Timestamp,
-        user::{Status, User},
+        user::{User, UserStatus},
     },
     http::{AnyCaller, Input, Problem, Revised},
     store::{ReadOnly, users::Users},
@@ -53,7 +53,7 @@ pub struct ForUser {
 /// User for whom the catalogue is shown.
 struct Viewer {
     user_id: UserId,
-    status: Status,
+    status: UserStatus,
 }
 
 impl ForUser {
@@ -62,7 +62,7 @@ impl ForUser {
     async fn viewer(&self, users: &Users<ReadOnly>, caller: &AnyCaller) -> Result<Option<Viewer>, Problem> {
         let Some(user) = &self.user_id else {
             // Tokens of disabled users are refused.
-            return Ok(caller.user.as_ref().map(|user| Viewer { user_id: user.user_id, status: Status::Active }));
+            return Ok(caller.user.as_ref().map(|user| Viewer { user_id: user.user_id, status: UserStatus::Active }));
         };
         let User { user_id, status, .. } = users::find(users, caller.environment, caller.user.as_ref(), user).await?;
         Ok(Some(Viewer { user_id, status }))
@@ -83,7 +83,7 @@ async fn summaries(
     installations: Vec<Installation>,
     integrations: &[Integration],
 ) -> Result<HashMap<String, InstallationSummary>, Problem> {
-    let parts = parts.of(environment, &installations).await?;
+    let parts = parts.read(environment, &installations).await?;
     let summary = |installation: Installation| {
         let id = installation.integration_id.to_string();
         (id, InstallationBody::new(installation, viewer.status, integrations, &parts).summary())

@@ -87,7 +87,7 @@ fn examples() -> Vec<(&'static str, Value)> {
         ("SetCredentialStatus", json!({ "status": "invalid", "reason": "the refresh token was revoked" })),
         ("StartReplay", json!({ "errorIds": [error] })),
         ("UpdateUser", json!({ "fullName": "Joe Doe" })),
-        ("UpdateWorkflow", json!({ "settings": { "shop": "main" }, "active": true })),
+        ("PatchWorkflow", json!({ "settings": { "shop": "main" }, "active": true })),
         ("WorkflowSelector", json!({ "userId": user, "workflowName": "Sync orders" })),
     ]
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tenon::domain::{
     delivery::DeliveryStatus,
     id::{DestinationId, ErrorId, EventId, ReplayId},
-    replay::{Replay, ReplayStatus, Selection},
+    replay::{Replay, ReplaySelection, ReplayStatus},
     timestamp::Timestamp,
 };
 use utoipa::{OpenApi, ToSchema};
@@ -78,13 +78,15 @@ pub struct ReplayRequest {
     cancelled: Option<bool>,
 }
 
-impl From<Selection> for ReplayRequest {
-    fn from(selection: Selection) -> Self {
+impl From<ReplaySelection> for ReplayRequest {
+    fn from(selection: ReplaySelection) -> Self {
         match selection {
-            Selection::Range { since, until } => Self { since: Some(since), until: Some(until), ..Self::default() },
-            Selection::Errors(ids) => Self { error_ids: Some(ids), ..Self::default() },
-            Selection::Events(ids) => Self { event_ids: Some(ids), ..Self::default() },
-            Selection::Deliveries(statuses) => {
+            ReplaySelection::Range { since, until } => {
+                Self { since: Some(since), until: Some(until), ..Self::default() }
+            }
+            ReplaySelection::Errors(ids) => Self { error_ids: Some(ids), ..Self::default() },
+            ReplaySelection::Events(ids) => Self { event_ids: Some(ids), ..Self::default() },
+            ReplaySelection::Deliveries(statuses) => {
                 let selects = |status| statuses.contains(&status).then_some(true);
                 Self {
                     pending: selects(DeliveryStatus::Pending),
@@ -131,14 +133,14 @@ mod tests {
         let (pending, failed, cancelled) = (DeliveryStatus::Pending, DeliveryStatus::Failed, DeliveryStatus::Cancelled);
         for (selection, request) in [
             (
-                Selection::Range { since, until },
+                ReplaySelection::Range { since, until },
                 json!({ "since": "2026-11-24T05:30:00.000Z", "until": "2026-11-24T06:30:00.000Z" }),
             ),
-            (Selection::Errors(vec![error]), json!({ "errorIds": [error] })),
-            (Selection::Events(vec![event]), json!({ "eventIds": [event] })),
-            (Selection::Deliveries(vec![failed]), json!({ "failed": true })),
-            (Selection::Deliveries(vec![pending]), json!({ "pending": true })),
-            (Selection::Deliveries(vec![failed, cancelled]), json!({ "failed": true, "cancelled": true })),
+            (ReplaySelection::Errors(vec![error]), json!({ "errorIds": [error] })),
+            (ReplaySelection::Events(vec![event]), json!({ "eventIds": [event] })),
+            (ReplaySelection::Deliveries(vec![failed]), json!({ "failed": true })),
+            (ReplaySelection::Deliveries(vec![pending]), json!({ "pending": true })),
+            (ReplaySelection::Deliveries(vec![failed, cancelled]), json!({ "failed": true, "cancelled": true })),
         ] {
             assert_eq!(serde_json::to_value(ReplayRequest::from(selection)).unwrap(), request);
         }

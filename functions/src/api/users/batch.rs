@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tenon::{
     domain::{names::CanonicalName, request_seed::RequestSeed, user::User},
-    http::{Backend, FieldError, FromJson, IdempotencyKey, Input, Json, Location, Problem, Valid},
+    http::{Backend, FieldError, FieldErrors, FromJson, IdempotencyKey, Input, Json, Location, Problem, Valid},
     logs::ErrorChain,
     store::users::{CreateUserError, Users},
 };
@@ -130,11 +130,22 @@ pub struct InvalidUser {
     detail: String,
 }
 
-impl From<Problem> for Reason {
-    fn from(problem: Problem) -> Self {
+impl Reason {
+    /// Returns the reason why an item is invalid.
+    fn invalid(problem: Problem) -> Self {
         let (detail, errors) = problem.into_parts();
+        let detail = if errors.is_empty() { detail } else { errors.describe("the item") };
+        Self::new(detail, errors)
+    }
+
+    /// Returns the reason why an item conflicts with what is stored.
+    fn conflict(problem: Problem) -> Self {
+        let (detail, errors) = problem.into_parts();
+        Self::new(detail, errors)
+    }
+
+    fn new(detail: String, errors: FieldErrors) -> Self {
         let (errors, more) = errors.into_parts();
-        let detail = detail.strip_prefix("the body ").map_or(detail.clone(), |rest| format!("the item {rest}"));
         Self { detail, errors, more_errors: Some(more).filter(|more| *more > 0) }
     }
 }
@@ -167,7 +178,7 @@ pub async fn create_users(
     for ((index, user), outcome) in indices.into_iter().zip(new).zip(created) {
         let result = match outcome {
             Ok(()) => BatchResult::Created { user: Box::new(user.into()) },
-            Err(taken @ CreateUserError::Taken { .. }) => BatchResult::Conflict(Problem::from(taken).into()),
+            Err(taken @ CreateUserError::Taken { .. }) => BatchResult::Conflict(Reason::conflict(taken.into())),
             Err(CreateUserError::Store(error)) if error.is_transient() => {
                 tracing::warn!(error = %ErrorChain(&*error), "failed to create user");
                 not_created.push(format!("{pointer}/{index}"));
@@ -200,7 +211,7 @@ fn check(
     claimed: &mut HashMap<CanonicalName, usize>,
 ) -> Result<User, BatchResult> {
     let created = item.and_then(|item| item.into_user(seed, index));
-    let user = created.map_err(|problem| BatchResult::Invalid(problem.into()))?;
+    let user = created.map_err(|problem| BatchResult::Invalid(Reason::invalid(problem)))?;
     let claims = user.names().claims();
     let taken = claims.iter().filter_map(|name| Some((name, *claimed.get(name)?))).map(|(name, earlier)| {
         let field = if *name == user.username.canonical() { "username" } else { "email" };
@@ -231,7 +242,7 @@ mod tests {
             let item: Value = json!(names.iter().map(|name| (name.clone(), 0)).collect::<HashMap<_, _>>());
             let reason = |item: &Value| match Valid::<CreateUser>::item(item, MAX_ERRORS_PER_ITEM) {
                 Ok(_) => panic!("the item is invalid"),
-                Err(problem) => Reason::from(problem),
+                Err(problem) => Reason::invalid(problem),
             };
             let reason = reason(&item);
             let results: Vec<BatchResult> = vec![BatchResult::Invalid(reason.clone()); MAX_USERS];

@@ -4,7 +4,7 @@
 use axum::extract;
 use serde::Serialize;
 use tenon::{
-    domain::{event::EventType, names::UserRef, request_seed::RequestSeed, timestamp::Timestamp, user::Status},
+    domain::{event::EventType, names::UserRef, request_seed::RequestSeed, timestamp::Timestamp, user::UserStatus},
     http::{Backend, Conflicts, Json, NoInput, Path, Problem},
     store::user_jobs::Deletion,
 };
@@ -50,7 +50,7 @@ pub async fn delete_user(
     loop {
         let found = super::find(&users, caller.environment, None, &user).await?;
         let seed = RequestSeed::new();
-        let disabled = found.with_status(Status::Disabled, seed.at);
+        let disabled = found.with_status(UserStatus::Disabled, seed.at);
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.user(EventType::UserDisabled, &disabled, true);
         let deletion = Deletion {

@@ -5,7 +5,7 @@ use axum::extract;
 use tenon::{
     domain::{
         names::{Email, UserRef, Username},
-        user::{Status, User},
+        user::{User, UserStatus},
     },
     http::{Backend, Input, Json, List, ListScope, PageParams, Problem, Valid},
     start::FromAws,
@@ -23,7 +23,7 @@ use super::UserBody;
 #[into_params(parameter_in = Query)]
 pub struct ListUsers {
     /// Status of the users.
-    status: Option<Status>,
+    status: Option<UserStatus>,
     /// Email address of the user.
     email: Option<Email>,
     /// Username of the user.

@@ -7,7 +7,7 @@ use tenon::{
         id::{EnvironmentId, UserId},
         names::{Email, UserRef, Username},
         timestamp::Timestamp,
-        user::{FullName, Metadata, Status, User},
+        user::{FullName, Metadata, User, UserStatus},
     },
     http::{Problem, Revised},
     start::FromAws,
@@ -69,8 +69,10 @@ pub(crate) async fn find_active<A: Access>(
 ) -> Result<User, Problem> {
     let found = find(users, environment, None, user).await?;
     match found.status {
-        Status::Active => Ok(found),
-        Status::Disabled => Err(Problem::forbidden("the user is disabled; enable it with POST /users/{user}/enable")),
+        UserStatus::Active => Ok(found),
+        UserStatus::Disabled => {
+            Err(Problem::forbidden("the user is disabled; enable it with POST /users/{user}/enable"))
+        }
     }
 }
 
@@ -102,7 +104,7 @@ pub struct UserBody {
     /// String pairs that the customer defines.
     pub metadata: Metadata,
     /// Status of the user.
-    pub status: Status,
+    pub status: UserStatus,
     /// Creation time.
     pub created_at: Timestamp,
     /// Time of the last change.

@@ -3,7 +3,7 @@
 
 use axum::extract;
 use tenon::{
-    domain::{event::EventType, names::UserRef, request_seed::RequestSeed, user::Status},
+    domain::{event::EventType, names::UserRef, request_seed::RequestSeed, user::UserStatus},
     http::{Backend, Conflicts, FromRoute, NoInput, Path, Problem, Revised, Routed},
     store::user_jobs::StatusChange,
 };
@@ -40,8 +40,8 @@ pub async fn set_status(
     _: NoInput,
 ) -> Result<Revised<UserBody>, Problem> {
     let (status, event_type) = match action {
-        Action::Enable => (Status::Active, EventType::UserEnabled),
-        Action::Disable => (Status::Disabled, EventType::UserDisabled),
+        Action::Enable => (UserStatus::Active, EventType::UserEnabled),
+        Action::Disable => (UserStatus::Disabled, EventType::UserDisabled),
     };
     let mut conflicts = Conflicts::new("user");
     loop {

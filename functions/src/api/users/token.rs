@@ -5,7 +5,7 @@ use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::{
-        access::{MAX_TOKEN_INTEGRATIONS, MAX_TOKEN_ORIGINS, Mode},
+        access::{MAX_TOKEN_INTEGRATIONS, MAX_TOKEN_ORIGINS, TokenMode},
         integration::IntegrationId,
         modal::Origin,
         names::UserRef,
@@ -40,7 +40,7 @@ pub struct CreateToken {
     /// Permissions of the token.
     #[input(default)]
     #[schema(required = false, default = "manage")]
-    mode: Mode,
+    mode: TokenMode,
     /// Only integrations that exist for the token, with their installations, workflows, errors and
     /// credentials; 1 to 20. They need not be in the catalogue.
     #[input(max = MAX_TOKEN_INTEGRATIONS, min = 1)]
@@ -63,7 +63,7 @@ impl Input for TokenOptions {
             return CreateToken::read(fields).map(Self);
         }
         let GetToken { ttl_seconds } = GetToken::read(fields)?;
-        Some(Self(CreateToken { ttl_seconds, mode: Mode::default(), integrations: None, origins: None }))
+        Some(Self(CreateToken { ttl_seconds, mode: TokenMode::default(), integrations: None, origins: None }))
     }
 }
 

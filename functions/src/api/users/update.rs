@@ -88,7 +88,7 @@ impl FromRoute for MetadataChange {
 /// Updates a user; given metadata replaces the existing metadata. Names that it no longer uses are
 /// free immediately.
 #[utoipa::path(put, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
-    operation_id = "replace_user", params(IfMatch), request_body = UpdateUser,
+    params(IfMatch), request_body = UpdateUser,
     responses((status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
         (status = 409, description = "the username or email address is taken, which the problem document names, or concurrent requests changed the user")))]
 pub async fn update_user(

@@ -62,9 +62,9 @@ pub async fn set_active(
     Valid(body): Valid<WorkflowSelector>,
 ) -> Result<Revised<WorkflowBody>, Problem> {
     let WorkflowSelector { user_id, workflow_id, workflow_name } = body;
-    let owner = state.state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
+    let owner = state.stores.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
     let named = match &workflow_name {
-        Some(name) => state.state.workflows.id_by_name(caller.environment, owner.user_id, name).await?,
+        Some(name) => state.stores.workflows.id_by_name(caller.environment, owner.user_id, name).await?,
         None => None,
     };
     let not_found = || Problem::not_found("workflow");

@@ -47,7 +47,7 @@ pub struct CreateWorkflow {
         (status = 409, description = "the user already has a workflow with this name, or concurrent requests changed the user")))]
 pub async fn create_workflow(
     caller: Backend,
-    extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
+    extract::State(ChangeState { stores, outbox }): extract::State<ChangeState>,
     seed: RequestSeed,
     Valid(body): Valid<CreateWorkflow>,
 ) -> Result<Created<Revised<WorkflowBody>>, Problem> {
@@ -55,7 +55,7 @@ pub async fn create_workflow(
     let credential_ids = deduplicate(credential_ids);
     let mut conflicts = Conflicts::new("user");
     loop {
-        let owner = users::find(&state.users, caller.environment, None, &user_id).await?;
+        let owner = users::find(&stores.users, caller.environment, None, &user_id).await?;
         let new = NewWorkflow {
             user_id: owner.user_id,
             name: name.clone(),
@@ -68,7 +68,7 @@ pub async fn create_workflow(
         let mut changes = Changes::new(caller.environment, caller.actor);
         changes.workflow(EventType::WorkflowCreated, &shown);
         let events = changes.prepare(&outbox)?;
-        match state.workflows.create(caller.environment, &workflow, status, &seed, events).await {
+        match stores.workflows.create(caller.environment, &workflow, status, &seed, events).await {
             Ok(()) => return Ok(Created::at(format!("workflows/{}", workflow.workflow_id), shown.revised())),
             Err(CreateWorkflowError::UserChanged) => conflicts.retry().await?,
             Err(error) => return Err(error.into()),

@@ -30,8 +30,8 @@ pub async fn deactivate_workflows(
     _: NoInput,
 ) -> Result<Json<DeactivatedWorkflows>, Problem> {
     let Backend { environment, actor, .. } = caller;
-    let owner = state.state.owner(environment, None, Some(&user)).await?;
-    let ids = state.state.workflows.list_ids_by_user(environment, owner.user_id).await?;
+    let owner = state.stores.owner(environment, None, Some(&user)).await?;
+    let ids = state.stores.workflows.list_ids_by_user(environment, owner.user_id).await?;
     state.set_active(&BackendOrUser { environment, actor, user: None }, owner, &ids, false).await?;
     Ok(Json(DeactivatedWorkflows { message: "Success" }))
 }

@@ -10,7 +10,7 @@ use tenon::{
     store::{ReadOnly, StoreError, events::Outbox, installations::Installations, integrations::Integrations},
 };
 
-use super::{State, UserFilter, WorkflowBody};
+use super::{Stores, UserFilter, WorkflowBody};
 use crate::{
     api::{
         installations::{InstallationBody, Parts},
@@ -22,7 +22,7 @@ use crate::{
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
 pub struct DeleteState {
-    state: State,
+    stores: Stores,
     installations: Installations,
     integrations: Integrations<ReadOnly>,
     parts: Parts,
@@ -47,9 +47,9 @@ impl DeleteState {
         };
         let after = before.as_ref().and_then(|before| before.without(workflow.workflow_id, now));
         let Some((before, after)) = before.zip(after) else {
-            return self.state.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
+            return self.stores.workflows.delete(environment, workflow, changes.prepare(&self.outbox)?).await;
         };
-        let parts = self.parts.of(environment, std::slice::from_ref(&after)).await?;
+        let parts = self.parts.read(environment, std::slice::from_ref(&after)).await?;
         let shown = InstallationBody::new(after.clone(), owner.status, integration.as_slice(), &parts);
         changes.installation(EventType::InstallationUpdated, &shown);
         let events = changes.prepare(&self.outbox)?;
@@ -70,7 +70,8 @@ pub async fn delete_workflow(
 ) -> Result<Json<Success>, Problem> {
     let mut conflicts = Conflicts::new("workflow");
     loop {
-        let (workflow, owner) = state.state.find(caller.environment, None, id, user_id.as_ref()).await?;
+        let (workflow, owner) =
+            super::find(&state.stores.workflows, caller.environment, None, id, user_id.as_ref()).await?;
         if state.delete(caller, &workflow, &owner).await? {
             return Ok(Json(Success::new()));
         }

@@ -7,7 +7,7 @@ use tenon::{
     store::ReadOnly,
 };
 
-use super::{State, UserFilter, WorkflowBody};
+use super::{Stores, UserFilter, WorkflowBody};
 
 /// Returns a workflow.
 #[utoipa::path(get, path = "/workflows/{workflowId}", tag = "workflows",
@@ -15,10 +15,11 @@ use super::{State, UserFilter, WorkflowBody};
     responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match")))))]
 pub async fn get_workflow(
     caller: AnyCaller,
-    extract::State(state): extract::State<State<ReadOnly>>,
+    extract::State(state): extract::State<Stores<ReadOnly>>,
     Path(id): Path<WorkflowId>,
     Valid(UserFilter { user_id }): Valid<UserFilter>,
 ) -> Result<Revised<WorkflowBody>, Problem> {
-    let (workflow, owner) = state.find(caller.environment, caller.user.as_ref(), id, user_id.as_ref()).await?;
+    let (workflow, owner) =
+        super::find(&state.workflows, caller.environment, caller.user.as_ref(), id, user_id.as_ref()).await?;
     Ok(WorkflowBody::new(workflow, owner.owner_status()).revised())
 }

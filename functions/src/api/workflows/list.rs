@@ -10,7 +10,7 @@ use tenon::{
 };
 use utoipa::IntoParams;
 
-use super::{State, WorkflowBody};
+use super::{Stores, WorkflowBody};
 
 /// Query parameters of the list of workflows.
 #[derive(Debug, Input, IntoParams)]
@@ -27,7 +27,7 @@ pub struct ListWorkflows {
     responses((status = 200, body = List<WorkflowBody>), (status = 404, description = "user not found")))]
 pub async fn list_workflows(
     caller: AnyCaller,
-    extract::State(state): extract::State<State<ReadOnly>>,
+    extract::State(state): extract::State<Stores<ReadOnly>>,
     scope: ListScope,
     Valid((ListWorkflows { user_id }, page)): Valid<(ListWorkflows, PageParams)>,
 ) -> Result<Json<List<WorkflowBody>>, Problem> {

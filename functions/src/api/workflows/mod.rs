@@ -49,9 +49,9 @@ pub mod update;
 ))]
 pub struct Operations;
 
-/// State of the functions.
+/// Stores of the functions of workflows.
 #[derive(Clone, Debug, FromAws)]
-pub struct State<A: Access = ReadWrite> {
+pub struct Stores<A: Access = ReadWrite> {
     users: Users<ReadOnly>,
     workflows: Workflows<A>,
 }
@@ -59,7 +59,7 @@ pub struct State<A: Access = ReadWrite> {
 /// State of the functions that change workflows.
 #[derive(Clone, Debug, FromAws)]
 pub struct ChangeState {
-    state: State,
+    stores: Stores,
     outbox: Outbox,
 }
 
@@ -68,24 +68,23 @@ pub struct ChangeState {
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
 pub struct UserFilter {
     /// User who must own the workflow; otherwise 404.
-    user_id: Option<UserRef>,
+    pub(crate) user_id: Option<UserRef>,
 }
 
-impl<A: Access> State<A> {
-    /// Returns a workflow and its user, if the caller may access it and the requested user, if any,
-    /// owns it.
-    async fn find(
-        &self,
-        environment: EnvironmentId,
-        caller: Option<&CallingUser>,
-        id: WorkflowId,
-        requested: Option<&UserRef>,
-    ) -> Result<(Workflow, User), Problem> {
-        let found = self.workflows.find_with_owner(environment, caller, id).await?;
-        let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
-        found.ok_or_else(|| Problem::not_found("workflow"))
-    }
+/// Returns a workflow and its user, if the caller may access it and the requested user, if any, owns it; otherwise 404.
+pub(crate) async fn find<A: Access>(
+    workflows: &Workflows<A>,
+    environment: EnvironmentId,
+    caller: Option<&CallingUser>,
+    id: WorkflowId,
+    requested: Option<&UserRef>,
+) -> Result<(Workflow, User), Problem> {
+    let found = workflows.find_with_owner(environment, caller, id).await?;
+    let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
+    found.ok_or_else(|| Problem::not_found("workflow"))
+}
 
+impl<A: Access> Stores<A> {
     /// Returns the requested user, which defaults to the calling user. Without either, the request
     /// is invalid.
     async fn owner(
@@ -114,7 +113,7 @@ impl ChangeState {
         ids: &[WorkflowId],
         active: bool,
     ) -> Result<(User, Vec<Workflow>), Problem> {
-        let (environment, State { users, workflows: store }) = (caller.environment, &self.state);
+        let (environment, Stores { users, workflows: store }) = (caller.environment, &self.stores);
         let change = WorkflowChange { active: Some(active), ..WorkflowChange::default() };
         let mut conflicts = Conflicts::new("workflow");
         loop {

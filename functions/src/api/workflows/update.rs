@@ -20,7 +20,7 @@ use crate::changes::Changes;
 /// Changes to a workflow; absent members remain unchanged.
 #[derive(Clone, Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct UpdateWorkflow {
+pub struct PatchWorkflow {
     /// Name, unique per user.
     name: Option<WorkflowName>,
     /// Credentials of the same user that the workflow uses, at most 50.
@@ -36,21 +36,21 @@ pub struct UpdateWorkflow {
 /// Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
 /// changed.
 #[utoipa::path(patch, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
-    params(IfMatch), request_body = UpdateWorkflow,
+    operation_id = "patch_workflow", params(IfMatch), request_body = PatchWorkflow,
     responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match"))),
         (status = 409, description = "the name is taken, the workflow belongs to an installation, or concurrent requests modified it")))]
 pub async fn update_workflow(
     caller: Backend,
-    extract::State(ChangeState { state, outbox }): extract::State<ChangeState>,
+    extract::State(ChangeState { stores, outbox }): extract::State<ChangeState>,
     Path(id): Path<WorkflowId>,
     if_match: IfMatch,
-    Valid(body): Valid<UpdateWorkflow>,
+    Valid(body): Valid<PatchWorkflow>,
 ) -> Result<Revised<WorkflowBody>, Problem> {
-    let UpdateWorkflow { name, credential_ids, settings, active } = body;
+    let PatchWorkflow { name, credential_ids, settings, active } = body;
     let change = WorkflowChange { name, credential_ids: credential_ids.map(deduplicate), settings, active };
     let mut conflicts = Conflicts::new("workflow");
     loop {
-        let (before, owner) = state.find(caller.environment, None, id, None).await?;
+        let (before, owner) = super::find(&stores.workflows, caller.environment, None, id, None).await?;
         let owner = owner.owner_status();
         check_installed(&before, &change)?;
         if_match.check_revision(before.shown_revision(owner))?;
@@ -62,7 +62,7 @@ pub async fn update_workflow(
         let events = changes.prepare(&outbox)?;
         let added = after.credential_ids.iter().filter(|id| !before.credential_ids.contains(id));
         let added: Vec<CredentialId> = added.copied().collect();
-        match state.workflows.update(caller.environment, owner, (&before, &after), &added, events).await {
+        match stores.workflows.update(caller.environment, owner, (&before, &after), &added, events).await {
             Ok(()) => return Ok(WorkflowBody::new(after, owner).revised()),
             Err(ChangeWorkflowError::Conflict) => conflicts.retry().await?,
             Err(error) => return Err(error.into()),

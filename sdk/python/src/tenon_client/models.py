@@ -437,12 +437,12 @@ class Event(TypedDict):
 EventId: TypeAlias = "str"
 
 
-class EventPage(TypedDict):
-    """Page of events."""
+class EventList(TypedDict):
+    """Page of a list, newest first."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
-    #: Events of the page.
+    #: Items of the page.
     data: list[Event]
 
 
@@ -995,6 +995,17 @@ class PatchModal(TypedDict):
     theme: NotRequired[ThemeInput | None]
 
 
+class PatchWorkflow(TypedDict):
+    """Changes to a workflow; absent members remain unchanged."""
+
+    #: Whether the workflow is active.
+    active: NotRequired[bool | None]
+    #: Credentials of the same user that the workflow uses, at most 50.
+    credentialIds: NotRequired[list[CredentialId] | None]
+    name: NotRequired[Text250 | None]
+    settings: NotRequired[Settings | None]
+
+
 Pattern: TypeAlias = "str"
 
 Principal: TypeAlias = "str"
@@ -1324,17 +1335,6 @@ class UpdateUser(TypedDict):
     metadata: NotRequired[dict[str, str | None]]
     #: Username, unique in the environment.
     username: NotRequired[Username]
-
-
-class UpdateWorkflow(TypedDict):
-    """Changes to a workflow; absent members remain unchanged."""
-
-    #: Whether the workflow is active.
-    active: NotRequired[bool | None]
-    #: Credentials of the same user that the workflow uses, at most 50.
-    credentialIds: NotRequired[list[CredentialId] | None]
-    name: NotRequired[Text250 | None]
-    settings: NotRequired[Settings | None]
 
 
 class User(TypedDict):

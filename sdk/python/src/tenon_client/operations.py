@@ -312,7 +312,7 @@ class Tenon(Caller):
         """
         return self._call("PATCH", f"/users/{path_segment(user)}", body=body, headers={"If-Match": if_match})
 
-    def replace_user(self, user: str, body: models.UpdateUser, *, if_match: str | None = None) -> models.User:
+    def update_user(self, user: str, body: models.UpdateUser, *, if_match: str | None = None) -> models.User:
         """Updates a user; given metadata replaces the existing metadata. Names that it no longer uses are
         free immediately.
         """
@@ -476,8 +476,8 @@ class Tenon(Caller):
         """Returns a workflow."""
         return self._call("GET", f"/workflows/{path_segment(workflow_id)}", query={"userId": user_id})
 
-    def update_workflow(
-        self, workflow_id: str, body: models.UpdateWorkflow, *, if_match: str | None = None
+    def patch_workflow(
+        self, workflow_id: str, body: models.PatchWorkflow, *, if_match: str | None = None
     ) -> models.Workflow:
         """Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
         changed.

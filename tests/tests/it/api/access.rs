@@ -18,7 +18,7 @@ async fn only_public_documents_are_served_without_valid_credentials() {
     Api::anonymous().get(&path).await.is(401);
     let key = acme.tenon.key(&acme.id, "manage").await;
     let typo = format!("{}{}", &key[..key.len() - 1], if key.ends_with('0') { '1' } else { '0' });
-    let unknown = tenon::domain::api_key::ApiKey::generate(tenon::domain::environment::Kind::Test);
+    let unknown = tenon::domain::api_key::ApiKey::generate(tenon::domain::environment::EnvironmentKind::Test);
     for credential in ["x", "tn_live_", &typo, unknown.expose(), "a.b.c", ""] {
         let answer = Api::new(credential).get(&path).await.is(403);
         assert_eq!(answer.body["message"], "Forbidden", "{credential}");

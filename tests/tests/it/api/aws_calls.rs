@@ -46,9 +46,9 @@ async fn functions_open_only_their_connections_at_start() {
         users::list::State => "4*GetItem";
         users::token::State => "GetItem Query";
         users::ChangeState => "GetItem";
-        workflows::State => "GetItem";
+        workflows::Stores => "GetItem";
         workflows::ChangeState => "GetItem";
-        credentials::State => "GetItem";
+        credentials::Stores => "GetItem";
         credentials::ChangeState => "GetItem";
         credentials::StateWithVault => "DescribeKey GetItem";
         credentials::ChangeStateWithVault => "DescribeKey GetItem";

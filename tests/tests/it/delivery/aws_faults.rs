@@ -31,7 +31,7 @@ use tenon::{
         id::{DestinationId, EnvironmentId, ErrorId, ReplayId, UserId, WorkflowId},
         names::Names,
         record::{Record, RecordKey},
-        replay::{Replay, Selection},
+        replay::{Replay, ReplaySelection},
         request_seed::{RequestKey, RequestSeed},
         timestamp::Timestamp,
         user::{Metadata, NewUser},
@@ -413,7 +413,7 @@ async fn write_that_conflicts_with_a_transaction_is_retried() {
     let health = HealthStore(Table::new(&config, "errors"));
     health.announce_backlog(route, Timestamp::now()).await.unwrap();
     health.delete(route).await.unwrap();
-    let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), Timestamp::now());
+    let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), Timestamp::now());
     Replays(Table::new(&config, "directory")).create(route.environment, &replay).await.unwrap();
     let twice: Vec<_> = ["UpdateItem", "UpdateItem", "DeleteItem", "DeleteItem", "PutItem", "PutItem"].into();
     assert_eq!(*calls.lock().unwrap(), twice);

@@ -8,7 +8,7 @@ use tenon::{
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, ReplayId, WorkflowId},
         record::{RecordId, RecordKey},
-        replay::{Replay, Selection},
+        replay::{Replay, ReplaySelection},
         timestamp::Timestamp,
     },
     store::{
@@ -178,7 +178,7 @@ async fn delivery_is_settled_once() {
     let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
-    let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
+    let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
     let queued: Vec<PendingDelivery> = (0..30)
         .map(|_| PendingDelivery::replayed(((workflow, ErrorId::new()).into(), now), (replay.replay_id, now), now))
@@ -246,7 +246,7 @@ async fn replay_queues_and_counts_each_error_once() {
     let retry = PendingDelivery { attempts: 1, ..PendingDelivery::first(records[0], now) };
     assert!(pending.add(route, &[(retry, Some(attempt(500)))]).await.unwrap().is_empty());
     let start = async || {
-        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
+        let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
         replay
     };
@@ -304,7 +304,7 @@ async fn drain_settles_no_delivery_that_replays_of_the_same_millisecond_have_que
     let records: Vec<_> = (0..5).map(|_| ((WorkflowId::new(), ErrorId::new()).into(), now)).collect();
     let mut started = Vec::new();
     for _ in 0..3 {
-        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
+        let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
         started.push(replay);
     }
@@ -342,7 +342,7 @@ async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
     let (route, now) = (route(), Timestamp::now());
     let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
     for number in 0..20 {
-        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
+        let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
         pending.queue_again(route, &replays, &replay, &[(record, now)]).await.unwrap();
         let due = pending.due(route, soon(), 100).await.unwrap().readable;
@@ -393,7 +393,7 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
         (vec![DeliveryStatus::Pending], Queued { records: 2, added: 0 }),
         (vec![DeliveryStatus::Pending, DeliveryStatus::Cancelled], Queued { records: 3, added: 1 }),
     ] {
-        let replay = Replay::new(ReplayId::new(), route.destination, Selection::Deliveries(statuses), now);
+        let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Deliveries(statuses), now);
         replays.create(route.environment, &replay).await.unwrap();
         let records: Vec<_> = records.iter().map(|record| (*record, now)).collect();
         assert_eq!(pending.queue_again(route, &replays, &replay, &records).await.unwrap(), Some(queued));
@@ -425,7 +425,7 @@ async fn deliveries_expire_with_their_records() {
     assert!(deliveries.record(route, &[(failed, stored_at, finished)]).await.is_empty());
     let retry = PendingDelivery { attempts: 1, ..PendingDelivery::first(retried, stored_at) };
     assert!(pending.add(route, &[(retry, Some(attempt(500)))]).await.unwrap().is_empty());
-    let replay = Replay::new(ReplayId::new(), route.destination, Selection::Errors(Vec::new()), now);
+    let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
     let records = Records(pending.table.clone().read_only());
     let listed = records.find(harness.environment, replayed.record_id()).await.unwrap().remove(0);

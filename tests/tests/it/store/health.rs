@@ -168,7 +168,7 @@ async fn damaged_health_does_not_keep_a_drain_from_releasing_its_lease() {
     }
     damage(route, "consecutiveFailures").await;
 
-    let (lease, _) = health_store.lease(route, now, now + Duration::from_secs(75)).await.unwrap().unwrap();
+    let lease = health_store.acquire_lease(route, now, now + Duration::from_secs(75)).await.unwrap().unwrap();
     let health = health_store.get(route).await.unwrap();
     let nothing = Backlog { earliest_due: None, counted: Some((0, None)) };
     let released = health_store.release(route, &lease, Some(health.backlog_version), nothing, None).await.unwrap();
@@ -180,11 +180,15 @@ async fn drain_lease_is_exclusive_and_ends_only_when_all_is_seen() {
     let health_store = HealthStore(table("DIRECTORY_TABLE").await);
     let (route, now) = (route(), Timestamp::now());
     let later = |seconds: u64| now + Duration::from_secs(seconds);
-    assert!(health_store.lease(route, now, later(75)).await.unwrap().is_none(), "no health is stored");
+    assert!(health_store.acquire_lease(route, now, later(75)).await.unwrap().is_none(), "no health is stored");
     let waits = HealthUpdate { pending_delta: 1, ..HealthUpdate::default() };
     health_store.record(route, &Health::default(), &waits, now).await.unwrap();
-    let (lease, health) = health_store.lease(route, now, later(75)).await.unwrap().unwrap();
-    assert!(health_store.lease(route, later(74), later(150)).await.unwrap().is_none(), "another drain holds the lease");
+    let lease = health_store.acquire_lease(route, now, later(75)).await.unwrap().unwrap();
+    let health = health_store.get(route).await.unwrap();
+    assert!(
+        health_store.acquire_lease(route, later(74), later(150)).await.unwrap().is_none(),
+        "another drain holds the lease"
+    );
 
     let empty = Backlog { earliest_due: None, counted: Some((0, None)) };
     health_store.record(route, &health, &waits, now).await.unwrap();
@@ -200,8 +204,9 @@ async fn drain_lease_is_exclusive_and_ends_only_when_all_is_seen() {
     assert!(listed().await);
 
     // A drain with an expired lease does not release the lease of its successor.
-    let (old, _) = health_store.lease(route, now, later(75)).await.unwrap().unwrap();
-    let (new, health) = health_store.lease(route, later(75), later(150)).await.unwrap().unwrap();
+    let old = health_store.acquire_lease(route, now, later(75)).await.unwrap().unwrap();
+    let new = health_store.acquire_lease(route, later(75), later(150)).await.unwrap().unwrap();
+    let health = health_store.get(route).await.unwrap();
     assert_eq!(
         health_store.release(route, &old, Some(health.backlog_version), empty, None).await.unwrap(),
         ReleaseOutcome::LeaseLost

@@ -8,7 +8,7 @@ use tenon::{
     domain::{
         delivery::Route,
         id::{DestinationId, EnvironmentId, ObjectId, ReplayId},
-        replay::{Position, Replay, Selection},
+        replay::{Replay, ReplayPosition, ReplaySelection},
         timestamp::Timestamp,
     },
     start::{FromAws, connect},
@@ -20,7 +20,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Creates a replay at a time, and cancels it so that no sweep resumes it. Returns its id.
 async fn create(replays: &Replays, route: Route, at: Timestamp) -> ReplayId {
-    let replay = Replay::new(ObjectId::at(at).into(), route.destination, Selection::Errors(Vec::new()), at);
+    let replay = Replay::new(ObjectId::at(at).into(), route.destination, ReplaySelection::Errors(Vec::new()), at);
     replays.create(route.environment, &replay).await.unwrap();
     replays.cancel(route.environment, replay.replay_id).await.unwrap();
     replay.replay_id
@@ -30,9 +30,10 @@ async fn create(replays: &Replays, route: Route, at: Timestamp) -> ReplayId {
 async fn only_one_run_of_a_step_continues_the_replay() {
     let replays = Replays(Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting("DIRECTORY_TABLE")));
     let environment = EnvironmentId::new();
-    let replay = Replay::new(ReplayId::new(), DestinationId::new(), Selection::Errors(Vec::new()), Timestamp::now());
+    let replay =
+        Replay::new(ReplayId::new(), DestinationId::new(), ReplaySelection::Errors(Vec::new()), Timestamp::now());
     replays.create(environment, &replay).await.unwrap();
-    let next = Position { part: 1, after: None };
+    let next = ReplayPosition { part: 1, after: None };
     let runs = join_all((0..5).map(|_| replays.advance(environment, &replay, Some(&next)))).await;
     let continued = runs.into_iter().filter(|run| *run.as_ref().unwrap()).count();
     assert_eq!(continued, 1);
@@ -49,7 +50,7 @@ async fn deliveries_that_an_interrupted_step_queued_are_found_by_the_sweep() {
         let replayer = connect(&config, Replayer::from_aws).await.unwrap();
         let route = harness.create_webhook("http://127.0.0.1:9/").await;
         let errors = harness.record_errors(40).await;
-        let selection = Selection::Errors(errors.iter().map(|error| error.error_id).collect());
+        let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
         let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
         replayer.replays.create(route.environment, &replay).await.unwrap();
         let ended = crash.at(call, true, replayer.step(route.environment, replay.replay_id)).await;

@@ -122,12 +122,12 @@ async fn page_of_credentials_may_exceed_a_megabyte() {
 }
 
 #[tokio::test]
-async fn page_of_3000_errors_costs_the_same_as_of_1000() {
+async fn page_of_8000_errors_costs_the_same_as_of_1000() {
     let (config, calls) = Calls::count(&aws(&setting("AWS_ACCESS_KEY_ID")).await);
     let errors = Errors { table: Table::new(&config, setting("ERRORS_TABLE")), retention: Retention::days(30) };
     let harness = DeliveryHarness::new().await;
     let mut costs = Vec::new();
-    for count in [1000, 2000] {
+    for count in [1000, 7000] {
         for _ in 0..count / 1000 {
             harness.record_errors(1000).await;
         }

@@ -15,7 +15,7 @@ use tenon::{
         id::{EnvironmentId, ReplayId},
         names::{Names, UserRef},
         record::Record,
-        replay::{Replay, ReplayStatus, Selection},
+        replay::{Replay, ReplaySelection, ReplayStatus},
         request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser},
@@ -312,7 +312,7 @@ async fn damaged_delivery_or_replay_keeps_no_other_from_being_settled() {
     assert!(replayer.pending.add(route, &waiting.collect::<Vec<_>>()).await.unwrap().is_empty());
     let mut replays = Vec::new();
     for half in errors.chunks(3) {
-        let selection = Selection::Errors(half.iter().map(|error| error.error_id).collect());
+        let selection = ReplaySelection::Errors(half.iter().map(|error| error.error_id).collect());
         let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
         replayer.replays.create(route.environment, &replay).await.unwrap();
         replayer.step(route.environment, replay.replay_id).await.unwrap();
@@ -354,7 +354,7 @@ async fn replay_waits_until_its_damaged_destination_is_repaired() {
     let route = harness.create_webhook(&receiver.url).await;
     let errors = harness.record_errors(3).await;
     let replayer = connect(&harness.aws, Replayer::from_aws).await.unwrap();
-    let selection = Selection::Errors(errors.iter().map(|error| error.error_id).collect());
+    let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
     let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
     replayer.replays.create(route.environment, &replay).await.unwrap();
     let client = Client::new(&harness.aws);
