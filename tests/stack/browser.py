@@ -20,8 +20,6 @@ OPTIONS = {
         "--disable-component-update",
         "--disable-sync",
         "--lang=en",
-        "--force-prefers-reduced-motion",
-        "--disable-features=BackForwardCache,SpareRendererForSitePerProcess",
     ]
 }
 

@@ -199,7 +199,7 @@ def test_what_a_destination_sends_is_chosen(console: Console, receiver: Receiver
     console.click("Only those of certain users")
     console.fill("Users", "joe, nobody")
     console.click("Save")
-    assert console.problem("Users") == "#2: no user with this id, username or email"
+    assert console.problem("Users") == "#2: no user with this username or email address"
     console.fill("Users", "joe, ANN")
     console.click("Save", "Webhook secret")
     console.click("Done")

@@ -18,10 +18,10 @@ from stack import Stack
 pytestmark = pytest.mark.alone
 
 # Number of invocations of the drain. Lambda stops a loop after about 16.
-ROUNDS = 25
+ROUNDS = 20
 # Number of pending deliveries, one of which is due each second. A busy machine drains several in
 # one invocation.
-BACKLOG = 200
+BACKLOG = 300
 # Number of errors that a replay examines, at most 200 of one of 8 partitions in each invocation:
 # at least 16 invocations, and 8 for the partitions of events. It replays the last hundred.
 EXAMINED = 2400
@@ -32,12 +32,12 @@ PATIENCE = 900
 def test_a_drain_and_a_replay_of_many_invocations_end(
     emulator: Emulator, stack: Stack, new_environment: NewEnvironment
 ) -> None:
-    before = drain_invocations(emulator, stack)
-    # The drain makes its rounds while errors are replayed to another destination.
     with backlog(emulator, stack, new_environment(), BACKLOG) as drained, Endpoint(answers=[204]) as endpoint:
         environment = new_environment()
         replay = start_replay(environment, endpoint)
         wait_for_replay(environment, replay)
+        # From here on, only the drain of the backlog makes rounds.
+        before = drain_invocations(emulator, stack)
         wait(lambda: drain_invocations(emulator, stack) - before >= ROUNDS, PATIENCE, f"{ROUNDS} rounds", pause=1)
         drained.spread(timedelta())
         wait(drained.is_empty, PATIENCE, "the backlog is delivered", pause=1)

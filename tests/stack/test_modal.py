@@ -1946,12 +1946,17 @@ def test_only_the_first_port_of_the_parent_is_accepted(site: Site, user: User) -
 
 
 def test_page_without_a_port_does_nothing(site: Site, user: User) -> None:
+    token = user.token(origins=[site.host.origin])
     start_raw(site)
     site.browser.run("connect({ tenon: 'port', v: 2 })")
-    site.browser.run(START, user.token(origins=[site.host.origin]), "chat")
+    site.browser.run(START, token, "shop")
     site.enter()
     site.see("Loading")
-    assert site.front.lines("GET /session") == []
+    site.run("connect()")
+    site.run(START, token, "chat")
+    site.see("Chat", "Install")
+    assert len(site.front.lines("GET /session")) == 1
+    assert site.front.lines("GET /integrations/") == ["GET /integrations/chat"]
 
 
 # ------------------------------------------------------------------------------------------

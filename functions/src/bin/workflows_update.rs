@@ -1,3 +1,3 @@
 //! Serves `PATCH /workflows/{workflowId}`.
 
-tenon::main!(serve(functions::api::workflows::update::update_workflow));
+tenon::main!(serve(functions::api::workflows::update::patch_workflow));

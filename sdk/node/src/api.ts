@@ -1149,7 +1149,7 @@ export interface components {
             name?: components["schemas"]["Text256"] | null;
             new?: boolean | null;
         };
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         CredentialList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -1210,7 +1210,7 @@ export interface components {
             /** @description Status. */
             status: components["schemas"]["DeliveryStatus"];
         };
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         DeliveryList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -1226,7 +1226,7 @@ export interface components {
         Destination: components["schemas"]["EventbridgeDestination"] | components["schemas"]["WebhookDestination"];
         /** @example 6155ac4f7d2b910013a8e3f6 */
         DestinationId: string;
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         DestinationList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -1403,7 +1403,7 @@ export interface components {
         };
         /** @example 6155ac7f2b6d4a0013c5e8b2 */
         EventId: string;
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         EventList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -1718,7 +1718,7 @@ export interface components {
             /** @description Workflows that were created so far, also inactive ones. */
             workflows: components["schemas"]["InstalledWorkflow"][];
         };
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         InstallationList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -1781,7 +1781,7 @@ export interface components {
         };
         /** @example shopify-orders */
         IntegrationId: string;
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         IntegrationList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -2179,7 +2179,7 @@ export interface components {
         };
         /** @example 6155ac6e91c4b80013e2d7a5 */
         ReplayId: string;
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         ReplayList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -2396,7 +2396,7 @@ export interface components {
         };
         /** @example 6155ac246093840013297377 */
         UserId: string;
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         UserList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -2538,7 +2538,7 @@ export interface components {
         };
         /** @example orders */
         WorkflowKey: string;
-        /** @description Page of a list, newest first. */
+        /** @description Page of a list. */
         WorkflowList: {
             /** @description Cursor of the next page; absent on the last page. */
             cursor?: string;
@@ -2715,7 +2715,7 @@ export interface operations {
                     "application/json": components["schemas"]["Jwks"];
                 };
             };
-            /** @description the key set matches If-None-Match */
+            /** @description The key set matches If-None-Match. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -2736,7 +2736,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description web page */
+            /** @description Web page. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2745,7 +2745,7 @@ export interface operations {
                     "text/html": unknown;
                 };
             };
-            /** @description the page matches If-None-Match */
+            /** @description The page matches If-None-Match. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -3583,7 +3583,7 @@ export interface operations {
                     "application/json": components["schemas"]["Integration"];
                 };
             };
-            /** @description the integration was created */
+            /** @description The integration was created. */
             201: {
                 headers: {
                     /** @description entity tag for If-Match */
@@ -3726,7 +3726,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description web page */
+            /** @description Web page. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3735,7 +3735,7 @@ export interface operations {
                     "text/html": unknown;
                 };
             };
-            /** @description the page matches If-None-Match */
+            /** @description The page matches If-None-Match. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -3765,7 +3765,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description OpenAPI 3.1 document */
+            /** @description OpenAPI 3.1 document. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3776,7 +3776,7 @@ export interface operations {
                     };
                 };
             };
-            /** @description the document matches If-None-Match */
+            /** @description The document matches If-None-Match. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -3893,7 +3893,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description script that defines window.Tenon */
+            /** @description Script that defines window.Tenon. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3902,7 +3902,7 @@ export interface operations {
                     "text/javascript": unknown;
                 };
             };
-            /** @description the script matches If-None-Match */
+            /** @description The script matches If-None-Match. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -3923,7 +3923,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description script */
+            /** @description Script. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -3932,7 +3932,7 @@ export interface operations {
                     "text/javascript": unknown;
                 };
             };
-            /** @description the script matches If-None-Match */
+            /** @description The script matches If-None-Match. */
             304: {
                 headers: {
                     [name: string]: unknown;
@@ -4065,7 +4065,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
-            /** @description The username or email address is taken, which the problem document names. Or: A request with the same `Idempotency-Key` is in progress. */
+            /** @description The username or email address is taken; the problem document names the field. Or: A request with the same `Idempotency-Key` is in progress. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4196,7 +4196,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description The username or email address is taken, which the problem document names, or concurrent requests changed the user. */
+            /** @description The username or email address is taken, or concurrent requests changed the user; the problem document names the field. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4286,7 +4286,7 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
-            /** @description The username or email address is taken, which the problem document names, or concurrent requests changed the user. */
+            /** @description The username or email address is taken, or concurrent requests changed the user; the problem document names the field. */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -4829,7 +4829,7 @@ export interface operations {
                     "application/json": components["schemas"]["Installation"];
                 };
             };
-            /** @description the integration was installed */
+            /** @description The integration was installed. */
             201: {
                 headers: {
                     /** @description entity tag for If-Match */

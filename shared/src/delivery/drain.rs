@@ -202,7 +202,7 @@ impl DrainEnd {
     }
 
     /// Returns whether anything pending may be due: the drain has not examined everything, or the destination has
-    /// recovered since.
+    /// recovered since. What an unreadable destination has due waits for the next drain.
     fn may_leave_due(&self, health: &Health) -> bool {
         match self {
             Self::OutOfTime | Self::Busy => true,

@@ -70,7 +70,7 @@ pub enum WebhookUrlError {
     #[error("must be a URL such as https://example.com/errors")]
     Malformed,
     /// The URL is too long.
-    #[error("must have at most {MAX_URL_BYTES} bytes, in which other characters than ASCII are percent-encoded")]
+    #[error("must have at most {MAX_URL_BYTES} bytes after encoding")]
     TooLong,
     /// The host is not a domain name.
     #[error("must have a host that is a domain name, such as example.com")]
@@ -122,6 +122,9 @@ impl FromStr for WebhookUrl {
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(WebhookUrlError::Malformed);
         }
+        if text.len() > MAX_URL_BYTES {
+            return Err(WebhookUrlError::TooLong);
+        }
         // It also completes `https:example.com` and `https:///example.com`, and turns `\` before a
         // query into `/`.
         let after_scheme = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//")).unwrap_or_default();
@@ -162,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn previous_secret_signs_for_24_hours() {
+    fn previous_secrets_sign_for_24_hours_and_are_at_most_five() {
         let sealed =
             |version: u32| Sealed { version, wrapped_key: Vec::new(), nonce: Vec::new(), ciphertext: Vec::new() };
         let url: WebhookUrl = "https://acme.example/errors".parse().unwrap();
@@ -171,11 +174,15 @@ mod tests {
         let after = |hours: u64| now + Duration::from_secs(hours * 3600);
         webhook.rotate(sealed(2), now);
         webhook.rotate(sealed(3), after(10));
-        let signing = |at: Timestamp| webhook.signing_secrets(at).cloned().collect::<Vec<_>>();
+        let signing_of = |webhook: &Webhook, at| webhook.signing_secrets(at).cloned().collect::<Vec<_>>();
+        let signing = |at| signing_of(&webhook, at);
         assert_eq!(signing(after(10)), [sealed(3), sealed(2), sealed(1)]);
         assert_eq!(signing(after(24) - Duration::from_millis(1)), [sealed(3), sealed(2), sealed(1)]);
         assert_eq!(signing(after(24)), [sealed(3), sealed(2)]);
         assert_eq!(signing(after(34)), [sealed(3)]);
+        // The sixth rotation within 24 hours ends the oldest secret.
+        (4..=9).for_each(|version| webhook.rotate(sealed(version), after(40)));
+        assert_eq!(signing_of(&webhook, after(40)), [9, 8, 7, 6, 5, 4].map(sealed));
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl<S: Sync> FromRequestParts<S> for ListScope {
 /// Query parameters that may change from page to page.
 const PAGING: [&str; 3] = ["limit", "cursor", "skip"];
 
-/// Page of a list, newest first.
+/// Page of a list.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct List<T> {
     /// Items of the page.

@@ -844,7 +844,7 @@ pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpo
         "workflows_delete" => workflows::delete.delete_workflow;
         "workflows_get" => workflows::get.get_workflow;
         "workflows_list" => workflows::list.list_workflows;
-        "workflows_update" => workflows::update.update_workflow;
+        "workflows_update" => workflows::update.patch_workflow;
     };
     handlers.insert("tickets", started(config, tickets::exchange_ticket).await);
     handlers

@@ -56,9 +56,11 @@ impl NewFilter {
         for (index, found) in found.into_iter().enumerate() {
             match found {
                 Some(id) => user_id.push(id),
-                None => {
-                    errors.push_at("/filter/userId", &[index.to_string()], "no user with this id, username or email")
-                }
+                None => errors.push_at(
+                    "/filter/userId",
+                    &[index.to_string()],
+                    "no user with this username or email address",
+                ),
             }
         }
         let filter = Filter { workflow_id, user_id, block_type, integration_id };

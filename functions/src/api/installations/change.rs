@@ -85,10 +85,7 @@ impl Current {
         let integration = match integration.filter(|_| is_allowed) {
             Some(integration) if integration.content.enabled => integration,
             Some(_) if caller.is_none() => {
-                return Err(Problem::conflict(
-                    "integration-disabled",
-                    "the integration is disabled; set its `enabled` to true first",
-                ));
+                return Err(Problem::integration_disabled());
             }
             _ => return Err(Problem::not_found("integration")),
         };

@@ -55,10 +55,7 @@ pub async fn create_install_url(
     let user = users::find_active(&state.users, caller.environment, &user).await?;
     let integration = state.integrations.get(caller.environment, &id).await?;
     if !integration.ok_or_else(|| Problem::not_found("integration"))?.content.enabled {
-        return Err(Problem::conflict(
-            "integration-disabled",
-            "the integration is disabled; set its `enabled` to true first",
-        ));
+        return Err(Problem::integration_disabled());
     }
     let (ticket, expires_at) = (Ticket::generate(), Timestamp::now() + TICKET_LIFETIME);
     let grant = TicketGrant {

@@ -90,6 +90,7 @@ function presentGroups({ groups }) {
 }
 
 const installationOf = (id) => state.session.installations.find((installation) => installation.integrationId === id);
-const credentialsOf = (type) => state.session.credentials.filter((credential) => credential.type === type);
+// The oldest first: it is the default choice.
+const credentialsOf = (type) => state.session.credentials.filter((credential) => credential.type === type).toReversed();
 const credentialOf = (installation, type) =>
   state.session.credentials.find((credential) => credential.credentialId === installation.credentialIds[type]);

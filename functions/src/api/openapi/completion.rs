@@ -244,13 +244,15 @@ fn complete(operation: &mut Operation, reads_body: bool) {
             }
             .into();
         }
+        if !response.description.ends_with('.') {
+            response.description = capitalized(&response.description) + ".";
+        }
         if status == "201" {
             let description = "URL of the new resource, relative to that of the request.";
             let header = HeaderBuilder::new().description(Some(description)).build();
             response.headers.insert("Location".into(), header.into());
         }
         if status.starts_with(['4', '5']) {
-            response.description = capitalized(&response.description) + ".";
             let (media_type, schema) = FUNCTION;
             response.content.insert(media_type.into(), body(schema));
         }

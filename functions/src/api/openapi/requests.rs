@@ -40,10 +40,11 @@ fn forbid_null(schema: &mut Value) {
     }
 }
 
-/// Adds `null` to the values that a schema allows. A schema without a type allows it already.
+/// Adds `null` to the values that a schema allows. A schema without a limit allows it already.
 fn allow_null(schema: &mut Value) {
     let nothing = json!({ "type": "null" });
-    let (has_default, is_reference) = (schema.get("default").is_some(), schema.get("$ref").is_some());
+    let has_default = schema.get("default").is_some();
+    let is_limited = ["$ref", "enum", "const", "anyOf", "allOf"].iter().any(|limit| schema.get(limit).is_some());
     let Some(members) = schema.as_object_mut() else { return };
     if let Some(Value::Array(choices)) = members.get_mut("oneOf") {
         if !choices.contains(&nothing) {
@@ -55,7 +56,7 @@ fn allow_null(schema: &mut Value) {
         Some(Value::Array(_)) => {}
         // To some client generators, a member with a default in its own schema is required.
         Some(kind @ Value::String(_)) if !has_default => *kind = json!([kind.take(), "null"]),
-        None if !is_reference => {}
+        None if !is_limited => {}
         _ => *schema = json!({ "oneOf": [schema.take(), nothing] }),
     }
 }

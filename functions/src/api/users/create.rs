@@ -51,7 +51,7 @@ impl CreateUser {
 /// Creates a user and claims its username and email address.
 #[utoipa::path(post, path = "/users", tag = "users", security(("apiKey" = ["manage"])), params(IdempotencyKey),
     request_body = CreateUser, responses((status = 201, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-        (status = 409, description = "the username or email address is taken, which the problem document names")))]
+        (status = 409, description = "the username or email address is taken; the problem document names the field")))]
 pub async fn create_user(
     caller: Backend,
     State(users): State<Users>,

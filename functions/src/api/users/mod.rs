@@ -70,9 +70,7 @@ pub(crate) async fn find_active<A: Access>(
     let found = find(users, environment, None, user).await?;
     match found.status {
         UserStatus::Active => Ok(found),
-        UserStatus::Disabled => {
-            Err(Problem::forbidden("the user is disabled; enable it with POST /users/{user}/enable"))
-        }
+        UserStatus::Disabled => Err(Problem::user_disabled()),
     }
 }
 

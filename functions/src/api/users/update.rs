@@ -90,7 +90,7 @@ impl FromRoute for MetadataChange {
 #[utoipa::path(put, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])),
     params(IfMatch), request_body = UpdateUser,
     responses((status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-        (status = 409, description = "the username or email address is taken, which the problem document names, or concurrent requests changed the user")))]
+        (status = 409, description = "the username or email address is taken, or concurrent requests changed the user; the problem document names the field")))]
 pub async fn update_user(
     caller: Backend,
     State(users): State<Users>,
@@ -121,7 +121,7 @@ pub async fn update_user(
 #[utoipa::path(patch, path = "/users/{user}", tag = "users", security(("apiKey" = ["manage"])), params(IfMatch),
     request_body = UpdateUser,
     responses((status = 200, body = UserBody, headers(("ETag", description = "entity tag for If-Match"))),
-        (status = 409, description = "the username or email address is taken, which the problem document names, or concurrent requests changed the user")))]
+        (status = 409, description = "the username or email address is taken, or concurrent requests changed the user; the problem document names the field")))]
 #[expect(dead_code, reason = "documents the second route of the handler")]
 fn patch_user() {}
 

@@ -41,7 +41,7 @@ pub mod update;
     create::create_workflow,
     list::list_workflows,
     get::get_workflow,
-    update::update_workflow,
+    update::patch_workflow,
     delete::delete_workflow,
     activate::set_active,
     activate::deactivate_workflow,

@@ -36,10 +36,10 @@ pub struct PatchWorkflow {
 /// Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
 /// changed.
 #[utoipa::path(patch, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
-    operation_id = "patch_workflow", params(IfMatch), request_body = PatchWorkflow,
+    params(IfMatch), request_body = PatchWorkflow,
     responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match"))),
         (status = 409, description = "the name is taken, the workflow belongs to an installation, or concurrent requests modified it")))]
-pub async fn update_workflow(
+pub async fn patch_workflow(
     caller: Backend,
     extract::State(ChangeState { stores, outbox }): extract::State<ChangeState>,
     Path(id): Path<WorkflowId>,

@@ -193,7 +193,7 @@ class CredentialInput(TypedDict):
 
 
 class CredentialList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
@@ -267,7 +267,7 @@ class Delivery(TypedDict):
 
 
 class DeliveryList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
@@ -285,7 +285,7 @@ DestinationId: TypeAlias = "str"
 
 
 class DestinationList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
@@ -438,7 +438,7 @@ EventId: TypeAlias = "str"
 
 
 class EventList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
@@ -741,7 +741,7 @@ class Installation(TypedDict):
 
 
 class InstallationList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
@@ -809,7 +809,7 @@ IntegrationId: TypeAlias = "str"
 
 
 class IntegrationList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
@@ -1137,7 +1137,7 @@ ReplayId: TypeAlias = "str"
 
 
 class ReplayList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
@@ -1360,7 +1360,7 @@ UserId: TypeAlias = "str"
 
 
 class UserList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]
@@ -1492,7 +1492,7 @@ WorkflowKey: TypeAlias = "str"
 
 
 class WorkflowList(TypedDict):
-    """Page of a list, newest first."""
+    """Page of a list."""
 
     #: Cursor of the next page; absent on the last page.
     cursor: NotRequired[str]

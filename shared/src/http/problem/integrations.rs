@@ -3,6 +3,13 @@
 use super::Problem;
 use crate::store::integrations::CreateIntegrationError;
 
+impl Problem {
+    /// Returns 409: a disabled integration is not installed.
+    pub fn integration_disabled() -> Self {
+        Self::conflict("integration-disabled", "the integration is disabled; set its `enabled` to true first")
+    }
+}
+
 impl From<CreateIntegrationError> for Problem {
     fn from(error: CreateIntegrationError) -> Self {
         match error {

@@ -1,7 +1,17 @@
 //! Errors of users.
 
+use http::StatusCode;
+
 use super::Problem;
 use crate::store::users::{CreateUserError, UpdateUserError};
+
+impl Problem {
+    /// Returns 403: a disabled user gets no token and no install link.
+    pub fn user_disabled() -> Self {
+        let detail = "the user is disabled; enable it with POST /users/{user}/enable";
+        Self::new(StatusCode::FORBIDDEN, "user-disabled", "User disabled", detail)
+    }
+}
 
 impl From<CreateUserError> for Problem {
     fn from(error: CreateUserError) -> Self {

@@ -279,29 +279,3 @@ async fn patch_without_a_change_writes_nothing() {
     let after = acme.backend.patch(&path, json!({ "name": null })).await.is(200).body;
     assert_ne!((&after["name"], &after["updatedAt"]), (&before["name"], &before["updatedAt"]));
 }
-
-#[tokio::test]
-async fn concurrent_changes_of_a_destination_all_take_effect() {
-    let acme = Tenon::deployed().await.environment().await;
-    let receiver = Receiver::new().await;
-    let (webhook, _) = acme.create_webhook(&receiver.url).await;
-    let path = format!("/destinations/{webhook}");
-    let rotate = format!("{path}/rotate-secret");
-    for round in 0..5 {
-        let name = json!(format!("On-call {round}"));
-        let description = json!(format!("Round {round}"));
-        let events = if round % 2 == 0 { json!(["error"]) } else { json!(["workflow.*"]) };
-        let (renamed, described, subscribed, rotated) = tokio::join!(
-            acme.backend.patch(&path, json!({ "name": name })),
-            acme.backend.patch(&path, json!({ "description": description })),
-            acme.backend.patch(&path, json!({ "events": events })),
-            acme.backend.post(&rotate, json!({})),
-        );
-        for answer in [renamed, described, subscribed, rotated] {
-            answer.is(200);
-        }
-        let shown = acme.backend.get(&path).await.is(200).body;
-        assert_eq!((&shown["name"], &shown["description"]), (&name, &description));
-        assert_eq!(shown["events"], events);
-    }
-}

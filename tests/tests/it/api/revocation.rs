@@ -61,7 +61,7 @@ async fn token_of_disabled_user_stops_within_60_seconds() {
     before.get("/session").await.is(200);
 
     acme.disable_user(&user).await;
-    acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
+    acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "user-disabled");
     wait_for_rejection("the disabled user's token", &before, "/session").await;
 
     acme.enable_user(&user).await;

@@ -71,7 +71,7 @@ async fn ticket_ends_when_its_user_is_disabled_or_deleted() {
     acme.backend.post(&format!("/users/{user}/disable"), json!({})).await.is(200);
     exchange(&first).await.is_problem(410, "gone");
     let url = format!("/users/{user}/integrations/orders/install-url");
-    acme.backend.get(&url).await.is_problem(403, "forbidden");
+    acme.backend.get(&url).await.is_problem(403, "user-disabled");
     acme.backend.post(&format!("/users/{user}/enable"), json!({})).await.is(200);
     exchange(&first).await.is_problem(410, "gone");
     let second = ticket(&acme, &user).await;

@@ -72,7 +72,7 @@ async fn disabled_user_keeps_data_and_workflows_become_inactive() {
         assert_eq!(disabled.body["status"], "disabled", "a repeated call changes nothing");
     }
     assert_eq!(acme.backend.get(&format!("/users/{user}")).await.is(200).body["status"], "disabled");
-    acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "forbidden");
+    acme.backend.get(&format!("/users/{user}/token")).await.is_problem(403, "user-disabled");
     let second = json!({ "userId": user, "name": "Stock" });
     assert_eq!(acme.backend.post("/workflows", second).await.is(201).body["active"], false);
     acme.record_error(&workflow, "errors are still recorded").await;

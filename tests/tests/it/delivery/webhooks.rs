@@ -38,6 +38,7 @@ async fn webhook_signature_verifies_with_the_reference_library() {
     let header = |name: &str| request.headers[name].as_str();
     assert_eq!(header("webhook-id"), id);
     assert_eq!(header("content-type"), "application/json");
+    assert_eq!(header("user-agent"), concat!("Tenon/", env!("CARGO_PKG_VERSION")));
     for (name, member) in [
         ("x-tenon-workflow-id", "workflowId"),
         ("x-tenon-user-id", "userId"),
@@ -158,4 +159,33 @@ async fn redirects_are_not_followed() {
     .await;
     assert!(waiting["nextAttemptAt"].is_string());
     assert!(elsewhere.received().is_empty());
+}
+
+#[tokio::test]
+async fn concurrent_changes_of_a_destination_all_take_effect() {
+    let acme = Tenon::deployed().await.environment().await;
+    let receiver = Receiver::new().await;
+    let (webhook, _) = acme.create_webhook(&receiver.url).await;
+    let path = format!("/destinations/{webhook}");
+    let rotate = format!("{path}/rotate-secret");
+    for round in 0..4 {
+        let name = json!(format!("On-call {round}"));
+        let description = json!(format!("Round {round}"));
+        let events = if round % 2 == 0 { json!(["error"]) } else { json!(["workflow.*"]) };
+        let (renamed, described, subscribed, rotated) = tokio::join!(
+            acme.backend.patch(&path, json!({ "name": name })),
+            acme.backend.patch(&path, json!({ "description": description })),
+            acme.backend.patch(&path, json!({ "events": events })),
+            acme.backend.post(&rotate, json!({})),
+        );
+        for answer in [&renamed, &described, &subscribed, &rotated] {
+            answer.clone().is(200);
+        }
+        acme.backend.post(&format!("{path}/test"), json!({})).await.is(200);
+        let request = receiver.wait_for_requests(round + 1).await.remove(round);
+        assert!(verifies(&rotated.text("secret"), &request).await, "round {round}");
+        let shown = acme.backend.get(&path).await.is(200).body;
+        assert_eq!((&shown["name"], &shown["description"]), (&name, &description));
+        assert_eq!(shown["events"], events);
+    }
 }
