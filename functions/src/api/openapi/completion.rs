@@ -189,11 +189,21 @@ impl Modify for Completion {
 impl CommonError {
     fn response(&self) -> Response {
         let mut response = Response::new(self.description);
-        self.add_body(&mut response);
+        self.add_to(&mut response);
         response
     }
 
-    fn add_body(&self, response: &mut Response) {
+    /// Adds the bodies and headers of the error to a response.
+    fn add_to(&self, response: &mut Response) {
+        let header = match self.status {
+            "401" => Some(("WWW-Authenticate", "`Bearer`.")),
+            "503" => Some(("Retry-After", "Seconds after which to retry; absent in responses of API Gateway.")),
+            _ => None,
+        };
+        if let Some((name, description)) = header {
+            let header = HeaderBuilder::new().description(Some(description)).build();
+            response.headers.insert(name.into(), header.into());
+        }
         for (media_type, schema) in self.formats {
             response.content.entry((*media_type).into()).or_insert(body(schema));
         }
@@ -262,7 +272,7 @@ fn complete(operation: &mut Operation, reads_body: bool) {
         match operation.responses.responses.entry(error.status.into()).or_insert(reference) {
             RefOr::T(response) => {
                 response.description = format!("{} Or: {}", response.description, error.description);
-                error.add_body(response);
+                error.add_to(response);
             }
             RefOr::Ref(_) => {}
         }
