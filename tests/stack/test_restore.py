@@ -584,12 +584,16 @@ def test_restored_errors_and_events_are_complete_and_not_delivered(accident: Acc
 
 
 def test_a_repeated_restore_changes_nothing(accident: Accident) -> None:
+    def unattended(tables: Tables) -> Items:
+        # A drain changes the health of a destination at any time.
+        return {key: item for key, item in accident.items(tables).items() if not key[1].startswith("health#")}
+
     for tables in (accident.directory, accident.errors):
-        before = accident.items(tables)
+        before = unattended(tables)
         code, output = tables.restore(APPLY="1", DELETED="restore")
         assert code == 0, output
         assert "Copied 0 items." in output, output
-        assert accident.items(tables) == before
+        assert unattended(tables) == before
 
 
 def test_the_api_shows_everything_as_before(accident: Accident) -> None:

@@ -2570,6 +2570,8 @@ export interface components {
         /** @description AWS throttles or is unavailable. Retry after `Retry-After`. */
         Busy: {
             headers: {
+                /** @description Seconds after which to retry; absent in responses of API Gateway. */
+                "Retry-After"?: string;
                 [name: string]: unknown;
             };
             content: {
@@ -2673,6 +2675,8 @@ export interface components {
         /** @description The request has no API key or user token. */
         Unauthorized: {
             headers: {
+                /** @description `Bearer`. */
+                "WWW-Authenticate"?: string;
                 [name: string]: unknown;
             };
             content: {
@@ -4122,6 +4126,8 @@ export interface operations {
             /** @description Some users were not created; the problem document names them. Or: AWS throttles or is unavailable. Retry after `Retry-After`. */
             503: {
                 headers: {
+                    /** @description Seconds after which to retry; absent in responses of API Gateway. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -5500,6 +5506,8 @@ export interface operations {
             /** @description Some errors were not recorded; the problem document names them. Or: AWS throttles or is unavailable. Retry after `Retry-After`. */
             503: {
                 headers: {
+                    /** @description Seconds after which to retry; absent in responses of API Gateway. */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {

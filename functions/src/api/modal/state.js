@@ -90,7 +90,6 @@ function presentGroups({ groups }) {
 }
 
 const installationOf = (id) => state.session.installations.find((installation) => installation.integrationId === id);
-// The oldest first: it is the default choice.
-const credentialsOf = (type) => state.session.credentials.filter((credential) => credential.type === type).toReversed();
+const credentialsOf = (type) => state.session.credentials.filter((credential) => credential.type === type);
 const credentialOf = (installation, type) =>
   state.session.credentials.find((credential) => credential.credentialId === installation.credentialIds[type]);
