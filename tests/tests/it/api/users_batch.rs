@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
-use tests::{Answer, Tenon, eventually, send};
+use tests::{Answer, Api, Tenon, eventually, send};
 
 fn names(page: &Value) -> Vec<String> {
     page["data"].as_array().unwrap().iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect()
@@ -235,6 +235,22 @@ async fn if_match_rejects_stale_updates() {
     let statuses = running.join_all().await;
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
     assert!(statuses.iter().all(|status| [200, 412].contains(status)), "{statuses:?}");
+}
+
+#[tokio::test]
+async fn reasons_to_refuse_a_request_are_named_in_order() {
+    let acme = Tenon::deployed().await.environment().await;
+    let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
+    let change = async |api: &Api, user: &str, body: Value| {
+        send(api.request("PATCH", &format!("/users/{user}")).header("if-match", "\"other\"").json(&body)).await
+    };
+    let (taken, invalid) = (json!({ "email": "jim@acme.example" }), json!({ "email": 7 }));
+    change(&acme.engine, "nobody", invalid.clone()).await.is_problem(403, "forbidden");
+    change(&acme.backend, "nobody", invalid).await.is_problem(422, "validation");
+    change(&acme.backend, "nobody", taken.clone()).await.is_problem(404, "not-found");
+    change(&acme.backend, &joe, taken.clone()).await.is_problem(412, "precondition-failed");
+    acme.backend.patch(&format!("/users/{joe}"), taken).await.is_problem(409, "user-exists");
+    acme.backend.get(&format!("/users/{jim}")).await.is(200);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tests::{
 async fn deletion_completes_with_repeated_and_failed_steps() {
     let harness = DeliveryHarness::new().await;
     let directory = Table::new(&harness.aws, setting("DIRECTORY_TABLE"));
-    let (user, workflows) = harness.seed_user(1_200).await;
+    let (user, workflows) = harness.seed_user(2_000).await;
     let (deletion, outbox) = (deletion_of(harness.environment, &user), outbox(&harness.aws));
     Users(directory).delete(&user, &deletion, outbox.prepare(&[]).unwrap()).await.unwrap();
     let job = UserJob::Deletion(deletion);
