@@ -7,7 +7,7 @@ use super::{
     keys,
     table::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Write,
-        number, readable, to_item,
+        all_readable, number, to_item,
     },
     tombstones::mark_deleted,
     users::check_status,
@@ -190,11 +190,9 @@ impl<A: Access> Installations<A> {
         user: UserId,
     ) -> Result<Readable<Installation>, StoreError> {
         let items = self.0.list_prefix(keys::user_partition(environment, user), keys::INSTALLATION_PREFIX).await?;
-        let count = items.len();
-        let mut items: Vec<Installation> = items.into_iter().filter_map(readable).collect();
-        items.sort_by_cached_key(|one| std::cmp::Reverse((one.installed_at, one.integration_id.to_string())));
-        let is_complete = items.len() == count;
-        Ok(Readable { items, is_complete })
+        let mut found: Readable<Installation> = all_readable(items);
+        found.items.sort_by_cached_key(|one| std::cmp::Reverse((one.installed_at, one.integration_id.to_string())));
+        Ok(found)
     }
 
     /// Returns a page of the installations of an environment, the newest first. Eventually consistent.

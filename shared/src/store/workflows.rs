@@ -14,7 +14,7 @@ use super::{
     keys,
     table::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadOnly, ReadWrite, StoreError, Table,
-        Write, attribute_text, from_items, number, readable, text, to_item,
+        Write, all_readable, attribute_text, from_items, number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     users::{Users, check_status},
@@ -248,14 +248,15 @@ impl<A: Access> Workflows<A> {
         Ok(ids_of(from_items(items)?))
     }
 
-    /// Returns the ids of all workflows of a user that are readable, the newest first. One query per megabyte.
+    /// Returns the ids of the workflows of a user, the newest first. One query per megabyte.
     pub async fn readable_ids_by_user(
         &self,
         environment: EnvironmentId,
         user: UserId,
-    ) -> Result<Vec<WorkflowId>, StoreError> {
+    ) -> Result<Readable<WorkflowId>, StoreError> {
         let items = self.0.list_prefix(keys::user_partition(environment, user), keys::WORKFLOW_POINTER_PREFIX).await?;
-        Ok(ids_of(items.into_iter().filter_map(readable).collect()))
+        let Readable { items, is_complete } = all_readable(items);
+        Ok(Readable { items: ids_of(items), is_complete })
     }
 
     /// Returns the names of all workflows of a user. One query per megabyte.
@@ -302,20 +303,13 @@ impl<A: Access> Workflows<A> {
         user: UserId,
         except: &[WorkflowId],
     ) -> Result<Readable<Workflow>, StoreError> {
-        let list_ids = async || -> Result<Readable<WorkflowId>, StoreError> {
-            let items =
-                self.0.list_prefix(keys::user_partition(environment, user), keys::WORKFLOW_POINTER_PREFIX).await?;
-            let count = items.len();
-            let pointers: Vec<Pointer> = items.into_iter().filter_map(readable).collect();
-            Ok(Readable { is_complete: pointers.len() == count, items: ids_of(pointers) })
-        };
-        let Readable { items: mut ids, mut is_complete } = list_ids().await?;
+        let Readable { items: mut ids, mut is_complete } = self.readable_ids_by_user(environment, user).await?;
         ids.retain(|id| !except.contains(id));
         let items = self.get_all(environment, &ids).await?;
         if is_complete && items.len() < ids.len() {
             let read: HashSet<WorkflowId> = items.iter().map(|workflow| workflow.workflow_id).collect();
             // Those that were deleted meanwhile are missing too.
-            let present = list_ids().await?;
+            let present = self.readable_ids_by_user(environment, user).await?;
             is_complete =
                 present.all().is_some_and(|present| ids.iter().all(|id| read.contains(id) || !present.contains(id)));
         }

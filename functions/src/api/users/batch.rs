@@ -221,7 +221,7 @@ fn check(
     if !taken.is_empty() {
         let detail = taken.iter().map(|(field, detail)| format!("the {field} {detail}")).collect::<Vec<_>>().join("; ");
         let errors = taken.into_iter().map(|(field, detail)| FieldError { pointer: format!("/{field}"), detail });
-        return Err(BatchResult::Conflict(Reason { detail, errors: errors.collect(), more_errors: None }));
+        return Err(BatchResult::Conflict(Reason::new(detail, errors.collect::<Vec<_>>().into())));
     }
     claimed.extend(claims.into_iter().map(|name| (name, index)));
     Ok(user)

@@ -37,7 +37,7 @@ pub async fn list_workflows(
         return Ok(List::of(&scope, found.map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status()))));
     }
     let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
-    let ids = state.workflows.readable_ids_by_user(caller.environment, owner.user_id).await?;
+    let ids = state.workflows.readable_ids_by_user(caller.environment, owner.user_id).await?.items;
     let found = match &caller.user {
         Some(user) if !user.allowed.is_all() => {
             let mut all = state.workflows.get_all(caller.environment, &ids).await?;

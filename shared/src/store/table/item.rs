@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::StoreError;
 use crate::{
-    domain::timestamp::Timestamp,
+    domain::{readable::Readable, timestamp::Timestamp},
     logs::ErrorChain,
     metrics::{self, Metric},
     store::keys::Key,
@@ -44,6 +44,13 @@ pub(in crate::store) fn from_items<T: DeserializeOwned>(items: Vec<Item>) -> Res
 /// out, so that it does not hide the others.
 pub(in crate::store) fn readable<T: DeserializeOwned>(item: Item) -> Option<T> {
     readable_as(item, from_item).ok()
+}
+
+/// Converts the items of a list like [`readable`].
+pub(in crate::store) fn all_readable<T: DeserializeOwned>(items: Vec<Item>) -> Readable<T> {
+    let count = items.len();
+    let items: Vec<T> = items.into_iter().filter_map(readable).collect();
+    Readable { is_complete: items.len() == count, items }
 }
 
 /// Converts an item like [`readable`], with a function. Returns the key of an item that cannot be converted.

@@ -277,7 +277,7 @@ async fn damaged_workflow_fails_a_change_of_all_workflows_and_hides_none_from_a_
     let update = update.key("pk", keys::attribute(key)).key("sk", keys::attribute(keys::workflow_name("Workflow 0")));
     update.send().await.unwrap();
     assert!(workflows.list_ids_by_user(harness.environment, user.user_id).await.is_err());
-    assert_eq!(workflows.readable_ids_by_user(harness.environment, user.user_id).await.unwrap().len(), 3);
+    assert_eq!(workflows.readable_ids_by_user(harness.environment, user.user_id).await.unwrap().items.len(), 3);
 }
 
 /// Returns an item of each type of an environment.
