@@ -8,19 +8,20 @@ use super::{
         credentials::{open_credentials, seal_credentials},
         roles::StsUnavailable,
     },
-    guard::{EgressRules, Forbidden},
+    guard::EgressRules,
     webhook::{new_secret, open_secret, seal_secret},
 };
 use crate::{
     domain::{
+        defect::Defect,
         delivery::Route,
         destination::{
             AwsCredentials, BusAccess, BusName, Destination, EventBridge, Region, Target, Verification,
             least_privilege_policy,
         },
         patch::Patch,
-        role::{Principal, RoleArn, RoleError},
-        secret::Secret,
+        role::{Principal, RoleArn},
+        secret::{Sealed, Secret},
         text::Text,
         timestamp::Timestamp,
         webhook::{Webhook, WebhookUrl},
@@ -71,7 +72,7 @@ pub enum NewTarget {
     },
 }
 
-/// Changes to a target. Those of the other type are ignored.
+/// Changes to a target. Those of the other type of destination are ignored.
 #[derive(Debug)]
 pub struct TargetChanges {
     /// URL of a webhook.
@@ -86,6 +87,27 @@ pub struct TargetChanges {
     pub credentials: Option<NewAccess>,
 }
 
+/// Target that [`Connections::validate`] accepted.
+#[derive(Debug)]
+pub struct ValidTarget(NewTarget);
+
+/// Changed target that [`Connections::change`] accepted.
+#[derive(Debug)]
+pub struct ValidChange(Change);
+
+/// Changed target, and what must be proven before it is saved.
+#[derive(Debug)]
+enum Change {
+    /// Nothing. A target that leads elsewhere has a new verification: untested.
+    Settled(Target, Option<Verification>),
+    /// That new keys work for the bus.
+    NewKeys(Region, BusName, AwsCredentials),
+    /// That the stored keys work for another bus.
+    StoredKeys(EventBridge, Sealed),
+    /// That Tenon can assume the role of the bus.
+    Role(EventBridge, RoleArn),
+}
+
 /// Reason why a connection cannot be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
@@ -97,47 +119,48 @@ pub enum ConnectionError {
         /// IAM policy that the credentials need.
         policy: Box<serde_json::Value>,
     },
-    /// Tenon does not assume the role.
-    #[error(transparent)]
-    Role(#[from] RoleError),
     /// It is not known whether Tenon can assume the role.
     #[error(transparent)]
     Unavailable(#[from] StsUnavailable),
-    /// The bus ARN names another region.
-    #[error("must name a bus in `region`")]
-    OtherRegion,
-    /// The URL is not allowed.
-    #[error(transparent)]
-    Forbidden(#[from] Forbidden),
     /// KMS failed.
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
 
 impl Connections {
-    /// Checks a new target, encrypts its credentials or secret, and returns the secret of a webhook.
+    /// Checks a new target as far as this needs no call. Returns all of its defects.
+    pub fn validate(&self, target: NewTarget) -> Result<ValidTarget, Vec<Defect>> {
+        let defects = match &target {
+            NewTarget::EventBridge { region, event_bus_name, credentials } => {
+                let role_arn = match credentials {
+                    NewAccess::Role(role_arn) => Some(role_arn),
+                    NewAccess::Keys(_) => None,
+                };
+                self.bus_defects(region, event_bus_name, role_arn)
+            }
+            NewTarget::Webhook { url, description: _ } => self.url_defects(url),
+        };
+        if defects.is_empty() { Ok(ValidTarget(target)) } else { Err(defects) }
+    }
+
+    /// Proves a new target, encrypts its credentials or secret, and returns the secret of a webhook.
     /// One KMS call, and for a bus with access keys two calls to it. A role makes no call: it is created
     /// with the external id that the destination has then.
     pub async fn connect(
         &self,
         route: Route,
-        target: NewTarget,
+        ValidTarget(target): ValidTarget,
     ) -> Result<(Target, Verification, Option<Secret>), ConnectionError> {
         match target {
             NewTarget::EventBridge { region, event_bus_name, credentials: NewAccess::Role(role_arn) } => {
-                check_region(&region, &event_bus_name)?;
-                role_arn.check(&self.principal, &region, &event_bus_name)?;
                 let bus = EventBridge { region, event_bus_name, access: BusAccess::Role { role_arn } };
                 Ok((Target::EventBridge(bus), Verification::untried_role(), None))
             }
             NewTarget::EventBridge { region, event_bus_name, credentials: NewAccess::Keys(keys) } => {
-                let verification = self.check_keys(route, (&region, &event_bus_name), &keys).await?;
-                let access = self.seal(route, 1, &keys).await?;
-                let bus = EventBridge { region, event_bus_name, access };
+                let (bus, verification) = self.connect_keys(route, 1, (region, event_bus_name), &keys).await?;
                 Ok((Target::EventBridge(bus), verification, None))
             }
             NewTarget::Webhook { url, description } => {
-                self.rules.check_url(&url)?;
                 let secret = new_secret()?;
                 let sealed = seal_secret(&self.vault, route, 1, &secret).await?;
                 let webhook = Webhook { url, description, secret: sealed, previous: Vec::new() };
@@ -146,56 +169,97 @@ impl Connections {
         }
     }
 
-    /// Changes the target of a destination. Returns a new verification if it leads elsewhere, has new
-    /// credentials, or is enabled with a role. A changed bus is checked first: two calls to it; with keys
-    /// one or two KMS calls, with a role four calls to STS. A role that is not used yet is not checked.
-    pub async fn change(
+    /// Changes the target of a destination, and checks it as far as this needs no call. Returns all defects of a
+    /// target that leads elsewhere, has new credentials, or is enabled with a role.
+    pub fn change(
         &self,
-        route: Route,
-        destination: &mut Destination,
+        destination: &Destination,
         changes: TargetChanges,
         enabling: bool,
-    ) -> Result<Option<Verification>, ConnectionError> {
-        let TargetChanges { url, description, region, event_bus_name, credentials } = changes;
-        match &mut destination.target {
-            Target::EventBridge(bus) => {
-                let renewed = credentials.is_some();
-                let moved = region.as_ref().is_some_and(|region| *region != bus.region)
-                    || event_bus_name.as_ref().is_some_and(|name| *name != bus.event_bus_name);
-                bus.region = region.unwrap_or_else(|| bus.region.clone());
-                bus.event_bus_name = event_bus_name.unwrap_or_else(|| bus.event_bus_name.clone());
-                if let Some(NewAccess::Keys(keys)) = credentials {
-                    let verification = self.check_keys(route, (&bus.region, &bus.event_bus_name), &keys).await?;
-                    bus.access = self.seal(route, destination.version + 1, &keys).await?;
-                    return Ok(Some(verification));
-                }
-                if let Some(NewAccess::Role(role_arn)) = credentials {
-                    bus.access = BusAccess::Role { role_arn };
-                }
-                match &bus.access {
-                    BusAccess::Keys { credentials, .. } if moved => {
-                        let keys = open_credentials(&self.vault, route, credentials).await?;
-                        self.check_keys(route, (&bus.region, &bus.event_bus_name), &keys).await.map(Some)
-                    }
-                    BusAccess::Role { role_arn } if renewed || enabling || (moved && destination.enabled) => {
-                        let checked = self.check_role(route, bus, role_arn).await?;
-                        checked.result.map(Some).map_err(|refusal| refused(refusal, bus.least_privilege_policy()))
-                    }
-                    BusAccess::Role { role_arn } if moved => {
-                        check_region(&bus.region, &bus.event_bus_name)?;
-                        role_arn.check(&self.principal, &bus.region, &bus.event_bus_name)?;
-                        Ok(Some(Verification::untried_role()))
-                    }
-                    BusAccess::Keys { .. } | BusAccess::Role { .. } => Ok(None),
+    ) -> Result<ValidChange, Vec<Defect>> {
+        let (change, defects) = match &destination.target {
+            Target::EventBridge(bus) => self.change_bus(bus.clone(), changes, (destination.enabled, enabling)),
+            Target::Webhook(webhook) => self.change_webhook(webhook.clone(), changes),
+        };
+        if defects.is_empty() { Ok(ValidChange(change)) } else { Err(defects) }
+    }
+
+    fn change_bus(
+        &self,
+        mut bus: EventBridge,
+        TargetChanges { region, event_bus_name, credentials, url: _, description: _ }: TargetChanges,
+        (enabled, enabling): (bool, bool),
+    ) -> (Change, Vec<Defect>) {
+        let moved = region.as_ref().is_some_and(|region| *region != bus.region)
+            || event_bus_name.as_ref().is_some_and(|name| *name != bus.event_bus_name);
+        bus.region = region.unwrap_or(bus.region);
+        bus.event_bus_name = event_bus_name.unwrap_or(bus.event_bus_name);
+        let renewed = credentials.is_some();
+        match credentials {
+            Some(NewAccess::Keys(keys)) => {
+                let defects = self.bus_defects(&bus.region, &bus.event_bus_name, None);
+                return (Change::NewKeys(bus.region, bus.event_bus_name, keys), defects);
+            }
+            Some(NewAccess::Role(role_arn)) => bus.access = BusAccess::Role { role_arn },
+            None => {}
+        }
+        match bus.access.clone() {
+            BusAccess::Keys { credentials, masked_access_key_id: _ } if moved => {
+                let defects = self.bus_defects(&bus.region, &bus.event_bus_name, None);
+                (Change::StoredKeys(bus, credentials), defects)
+            }
+            BusAccess::Role { role_arn } if renewed || enabling || moved => {
+                let defects = self.bus_defects(&bus.region, &bus.event_bus_name, Some(&role_arn));
+                if renewed || enabling || enabled {
+                    (Change::Role(bus, role_arn), defects)
+                } else {
+                    (Change::Settled(Target::EventBridge(bus), Some(Verification::untried_role())), defects)
                 }
             }
-            Target::Webhook(webhook) => {
-                webhook.description = description.apply(webhook.description.take());
-                let Some(url) = url.filter(|url| *url != webhook.url) else { return Ok(None) };
-                self.rules.check_url(&url)?;
-                webhook.url = url;
-                Ok(Some(Verification::untested()))
+            BusAccess::Keys { .. } | BusAccess::Role { .. } => {
+                (Change::Settled(Target::EventBridge(bus), None), vec![])
             }
+        }
+    }
+
+    fn change_webhook(
+        &self,
+        mut webhook: Webhook,
+        TargetChanges { url, description, region: _, event_bus_name: _, credentials: _ }: TargetChanges,
+    ) -> (Change, Vec<Defect>) {
+        webhook.description = description.apply(webhook.description);
+        let Some(url) = url.filter(|url| *url != webhook.url) else {
+            return (Change::Settled(Target::Webhook(webhook), None), vec![]);
+        };
+        let defects = self.url_defects(&url);
+        webhook.url = url;
+        (Change::Settled(Target::Webhook(webhook), Some(Verification::untested())), defects)
+    }
+
+    /// Proves a changed target and encrypts new keys for a version of the destination. Returns the target, and its
+    /// verification if it is a new one. Two calls to a bus that needs proof; with keys one or two KMS calls, with
+    /// a role four calls to STS. A role that is not used yet needs no proof.
+    pub async fn prove(
+        &self,
+        route: Route,
+        version: u32,
+        ValidChange(change): ValidChange,
+    ) -> Result<(Target, Option<Verification>), ConnectionError> {
+        match change {
+            Change::Settled(target, verification) => Ok((target, verification)),
+            Change::NewKeys(region, event_bus_name, keys) => {
+                let (bus, verification) = self.connect_keys(route, version, (region, event_bus_name), &keys).await?;
+                Ok((Target::EventBridge(bus), Some(verification)))
+            }
+            Change::StoredKeys(bus, credentials) => {
+                let keys = open_credentials(&self.vault, route, &credentials).await?;
+                let verification = self.check_keys(route, (&bus.region, &bus.event_bus_name), &keys).await?;
+                Ok((Target::EventBridge(bus), Some(verification)))
+            }
+            Change::Role(bus, role_arn) => match self.check_role(route, &bus, &role_arn).await?.result {
+                Ok(verification) => Ok((Target::EventBridge(bus), Some(verification))),
+                Err(refusal) => Err(refused(refusal, bus.least_privilege_policy())),
+            },
         }
     }
 
@@ -222,9 +286,21 @@ impl Connections {
         bus: &EventBridge,
         role_arn: &RoleArn,
     ) -> Result<Checked, ConnectionError> {
-        check_region(&bus.region, &bus.event_bus_name)?;
-        role_arn.check(&self.principal, &bus.region, &bus.event_bus_name)?;
         Ok(check_role(&self.config, route, bus, role_arn).await?)
+    }
+
+    /// Checks the keys of a bus and encrypts them for a version of the destination.
+    async fn connect_keys(
+        &self,
+        route: Route,
+        version: u32,
+        (region, event_bus_name): (Region, BusName),
+        keys: &AwsCredentials,
+    ) -> Result<(EventBridge, Verification), ConnectionError> {
+        let verification = self.check_keys(route, (&region, &event_bus_name), keys).await?;
+        let credentials = seal_credentials(&self.vault, route, version, keys).await?;
+        let access = BusAccess::Keys { masked_access_key_id: keys.access_key_id.masked(), credentials };
+        Ok((EventBridge { region, event_bus_name, access }, verification))
     }
 
     async fn check_keys(
@@ -233,20 +309,22 @@ impl Connections {
         (region, bus): (&Region, &BusName),
         keys: &AwsCredentials,
     ) -> Result<Verification, ConnectionError> {
-        check_region(region, bus)?;
         let checked = check_keys(&self.config, route.environment, (region, bus), keys).await;
         checked.result.map_err(|refusal| refused(refusal, least_privilege_policy(region, bus, "*")))
     }
 
-    async fn seal(&self, route: Route, version: u32, keys: &AwsCredentials) -> Result<BusAccess, VaultError> {
-        let credentials = seal_credentials(&self.vault, route, version, keys).await?;
-        Ok(BusAccess::Keys { masked_access_key_id: keys.access_key_id.masked(), credentials })
+    fn bus_defects(&self, region: &Region, bus: &BusName, role: Option<&RoleArn>) -> Vec<Defect> {
+        let region_error = bus.check_region(region).err();
+        let role_error = role.and_then(|role| role.check(&self.principal, region, bus).err());
+        let of_bus = region_error.map(|error| Defect::new(&["eventBusName"], error.to_string()));
+        let of_role = role_error.map(|error| Defect::new(&["credentials", "roleArn"], error.to_string()));
+        of_bus.into_iter().chain(of_role).collect()
     }
-}
 
-/// Checks that the region in the settings, which is the one that is called, is that of the bus.
-fn check_region(region: &Region, bus: &BusName) -> Result<(), ConnectionError> {
-    if bus.is_in(region) { Ok(()) } else { Err(ConnectionError::OtherRegion) }
+    fn url_defects(&self, url: &WebhookUrl) -> Vec<Defect> {
+        let error = self.rules.check_url(url).err();
+        error.map(|error| Defect::new(&["url"], error.to_string())).into_iter().collect()
+    }
 }
 
 fn refused(refusal: ConnectionRefused, policy: serde_json::Value) -> ConnectionError {

@@ -319,6 +319,11 @@ string_newtype! {
     }
 }
 
+/// Error for the ARN of a bus in another region than that of the destination, which is the one that is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must name a bus in `region`")]
+pub struct OtherRegion;
+
 fn is_bus(name: &str) -> bool {
     (1..=256).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.-_".contains(&b))
 }
@@ -329,9 +334,9 @@ impl BusName {
         Some(Arn::parse(&self.0)?.region)
     }
 
-    /// Returns whether the bus is in a region, which is the case for every plain name.
-    pub fn is_in(&self, region: &Region) -> bool {
-        self.region().is_none_or(|named| named == region.as_str())
+    /// Checks that the bus is in a region, as every bus without an ARN is.
+    pub fn check_region(&self, region: &Region) -> Result<(), OtherRegion> {
+        if self.region().is_none_or(|named| named == region.as_str()) { Ok(()) } else { Err(OtherRegion) }
     }
 
     /// Returns the partition of an ARN, or `None` for a plain name.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     credential::{Credential, CredentialStatus},
+    defect::Defect,
     form::{self, Field, ValueError},
     id::{CredentialId, ObjectId, UserId, WorkflowId},
     integration::{Content, Integration, IntegrationId, MAX_WORKFLOWS},
@@ -74,22 +75,6 @@ pub struct InstalledWorkflow {
     pub workflow_id: WorkflowId,
     /// Workflow of the integration.
     pub key: WorkflowKey,
-}
-
-/// Reason why a part of an installation does not satisfy its integration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Defect {
-    /// Path of the part in the body of the request that sets it.
-    pub path: Vec<String>,
-    /// Reason, without any value.
-    pub detail: String,
-}
-
-impl Defect {
-    /// Creates a defect at a path.
-    pub fn new(path: &[&str], detail: impl Into<String>) -> Self {
-        Self { path: path.iter().map(|&part| part.to_owned()).collect(), detail: detail.into() }
-    }
 }
 
 impl Installation {

@@ -8,6 +8,7 @@
 //! * [`api_key`]: API keys, their scopes and their hashes
 //! * `arn`: names of AWS resources
 //! * [`credential`]: metadata of the credentials of users
+//! * [`defect`]: reasons why parts of a request cannot be accepted
 //! * [`delivery`]: delivery attempts, their outcomes and the retry schedule
 //! * [`destination`]: EventBridge buses and webhooks, and what each receives
 //! * [`email`]: email addresses, also internationalized ones
@@ -43,6 +44,7 @@ pub mod access;
 pub mod api_key;
 mod arn;
 pub mod credential;
+pub mod defect;
 pub mod delivery;
 pub mod destination;
 pub mod email;

@@ -92,7 +92,7 @@ impl<T: FromJson, S: Sync> FromRequest<S> for Valid<T> {
             let root = Location::root(Source::Body, &mut errors);
             T::from_json(&body, &mut Location { text: Some(&text), by_user, ..root })
         };
-        finish(input, errors).map(Self)
+        errors.finish(input).map(Self)
     }
 }
 
@@ -114,14 +114,7 @@ impl<T: FromJson> Valid<T> {
     pub fn item(item: &Value, max_errors: usize) -> Result<Self, Problem> {
         let mut errors = FieldErrors::up_to(max_errors);
         let input = T::from_json(item, &mut Location::root(Source::Body, &mut errors));
-        finish(input, errors).map(Self)
-    }
-}
-
-fn finish<T>(input: Option<T>, errors: FieldErrors) -> Result<T, Problem> {
-    match input {
-        Some(input) if errors.is_empty() => Ok(input),
-        _ => Err(Problem::invalid(errors)),
+        errors.finish(input).map(Self)
     }
 }
 

@@ -22,7 +22,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{domain::installation::Defect, logs::ErrorChain};
+use crate::{domain::defect::Defect, logs::ErrorChain};
 
 tokio::task_local! {
     /// Id of the current request.
@@ -130,9 +130,22 @@ impl FieldErrors {
         errors.chain(more).collect::<Vec<_>>().join("; ")
     }
 
+    /// Returns the value of a result, or adds its defects.
+    pub fn collect<T>(&mut self, result: Result<T, Vec<Defect>>) -> Option<T> {
+        result.map_err(|defects| self.extend(defects)).ok()
+    }
+
     /// Returns 422 with the errors, if there are any.
     pub fn check(self) -> Result<(), Problem> {
         if self.is_empty() { Ok(()) } else { Err(Problem::invalid(self)) }
+    }
+
+    /// Returns what was read, or 422 with the errors.
+    pub fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
+        match read {
+            Some(read) if self.is_empty() => Ok(read),
+            _ => Err(Problem::invalid(self)),
+        }
     }
 
     /// Returns the errors that are named, and the number of the others.
@@ -141,10 +154,16 @@ impl FieldErrors {
     }
 }
 
+impl Extend<Defect> for FieldErrors {
+    fn extend<I: IntoIterator<Item = Defect>>(&mut self, defects: I) {
+        defects.into_iter().for_each(|Defect { path, detail }| self.push_at("", &path, detail));
+    }
+}
+
 impl FromIterator<Defect> for FieldErrors {
     fn from_iter<I: IntoIterator<Item = Defect>>(defects: I) -> Self {
         let mut errors = Self::default();
-        defects.into_iter().for_each(|Defect { path, detail }| errors.push_at("", &path, detail));
+        errors.extend(defects);
         errors
     }
 }

@@ -4,7 +4,7 @@
 
 use axum::extract;
 use tenon::{
-    delivery::connections::{ConnectionError, NewTarget},
+    delivery::connections::NewTarget,
     domain::{
         delivery::Route,
         destination::{BusName, Destination, MAX_SUBSCRIPTIONS, Region, errors_only},
@@ -96,9 +96,9 @@ impl Input for NewDestination {
                 let credentials = fields.require("credentials", credentials);
                 // `region` is called, so a bus ARN must not have another one.
                 if let (Some(region), Some(bus)) = (&region, &event_bus_name)
-                    && !bus.is_in(region)
+                    && let Err(error) = bus.check_region(region)
                 {
-                    fields.reject("eventBusName", ConnectionError::OtherRegion);
+                    fields.reject("eventBusName", error);
                 }
                 region.zip(event_bus_name).zip(credentials).map(|((region, event_bus_name), credentials)| {
                     NewTarget::EventBridge { region, event_bus_name, credentials: credentials.into() }
@@ -153,7 +153,8 @@ pub async fn create_destination(
     }
     let mut errors = FieldErrors::default();
     let filter = filter.resolve(&state.users, caller.environment, &mut errors).await?;
-    errors.check()?;
+    let target = errors.collect(state.connections.validate(target));
+    let target = errors.finish(target)?;
     let (target, verification, secret) = state.connections.connect(route, target).await?;
     let enabled = enabled && !target.has_role();
     let destination = Destination {

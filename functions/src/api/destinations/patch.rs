@@ -160,11 +160,12 @@ pub async fn patch_destination(
             Patch::Null => destination.filter = Filter::default(),
             Patch::Set(filter) => destination.filter = filter.resolve(users, caller.environment, &mut errors).await?,
         }
-        errors.check()?;
         let credentials = credentials.map(Into::into);
         let changes = TargetChanges { url, description, region, event_bus_name, credentials };
         let enabling = enabled == Some(true);
-        let verification = connections.change(route, &mut destination, changes, enabling).await?;
+        let change = errors.collect(connections.change(&destination, changes, enabling));
+        let (target, verification) = connections.prove(route, before.version + 1, errors.finish(change)?).await?;
+        destination.target = target;
         let was_checked = verification.is_some() && matches!(destination.target, Target::EventBridge(_));
         let redirected = verification.is_some() && destination.target != before.target;
         if destination == before && verification.is_none() && !enabling {

@@ -6,12 +6,13 @@ use serde_json::value::RawValue;
 use tenon::{
     domain::{
         credential::{Credential, CredentialStatus},
+        defect::Defect,
         event::EventType,
         form,
         id::{CredentialId, EnvironmentId, ObjectId, UserId},
         installation::{
-            Defect, Installation, InstalledCredential, InstalledWorkflow, MAX_CREATED_CREDENTIALS,
-            MAX_INSTALLED_WORKFLOWS, WorkflowPlan, WorkflowSelection,
+            Installation, InstalledCredential, InstalledWorkflow, MAX_CREATED_CREDENTIALS, MAX_INSTALLED_WORKFLOWS,
+            WorkflowPlan, WorkflowSelection,
         },
         integration::{CredentialType, Integration, IntegrationId},
         revision::next_revision,

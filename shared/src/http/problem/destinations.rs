@@ -17,10 +17,7 @@ impl From<ConnectionError> for Problem {
                 let problem = Self::new(status, "connection-refused", title, &*detail);
                 Self { policy: Some(policy), ..problem.with_error(refusal.pointer, &detail) }
             }
-            ConnectionError::Role(error) => Self::invalid_field("/credentials/roleArn", error),
             ConnectionError::Unavailable(error) => Self::busy(&error),
-            ConnectionError::OtherRegion => Self::invalid_field("/eventBusName", error),
-            ConnectionError::Forbidden(forbidden) => Self::invalid_field("/url", forbidden),
             ConnectionError::Vault(error) => error.into(),
         }
     }

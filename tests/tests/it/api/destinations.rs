@@ -62,6 +62,40 @@ async fn invalid_settings_are_all_named_without_secrets() {
 }
 
 #[tokio::test]
+async fn unknown_users_and_forbidden_targets_are_named_together() {
+    let acme = Tenon::deployed().await.environment().await;
+    let filter = json!({ "userId": ["nobody", "nobody@example.com"] });
+    let unknown = ["/filter/userId/0", "/filter/userId/1"];
+    let url = "https://hooks.example.com:22/errors";
+    let webhook = json!({ "type": "webhook", "url": url, "filter": filter });
+    let refused = acme.backend.post("/destinations", webhook).await.is_problem(422, "validation");
+    refused.names(&[unknown[0], unknown[1], "/url"]);
+
+    let role = "arn:aws-cn:iam::222222222222:role/tenon";
+    let bus = json!({
+        "type": "eventbridge", "region": "eu-west-1", "eventBusName": "errors", "credentials": { "roleArn": role },
+    });
+    let mut elsewhere = bus.clone();
+    elsewhere["filter"] = filter.clone();
+    let refused = acme.backend.post("/destinations", elsewhere).await.is_problem(422, "validation");
+    refused.names(&[unknown[0], unknown[1], "/credentials/roleArn"]);
+
+    let webhook = json!({ "type": "webhook", "url": "https://hooks.example.com/errors" });
+    let webhook = acme.backend.post("/destinations", webhook).await.is(201).location("/destinations");
+    let changes = json!({ "url": url, "filter": filter, "region": "eu-west-1" });
+    let refused = acme.backend.patch(&webhook, changes).await.is_problem(422, "validation");
+    refused.names(&["/region", unknown[0], unknown[1], "/url"]);
+
+    let mut possible = bus;
+    possible["credentials"]["roleArn"] = json!("arn:aws:iam::222222222222:role/tenon");
+    let bus = acme.backend.post("/destinations", possible).await.is(201).location("/destinations");
+    let moved = "arn:aws:events:eu-central-1:222222222222:event-bus/errors";
+    let changes = json!({ "eventBusName": moved, "credentials": { "roleArn": role }, "filter": filter });
+    let refused = acme.backend.patch(&bus, changes).await.is_problem(422, "validation");
+    refused.names(&[unknown[0], unknown[1], "/eventBusName", "/credentials/roleArn"]);
+}
+
+#[tokio::test]
 async fn bus_without_access_names_roles_and_keys() {
     let acme = Tenon::deployed().await.environment().await;
     let mut settings = bus_settings("tenon-test-errors");
