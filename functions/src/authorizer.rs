@@ -135,7 +135,7 @@ impl Authorizer {
         let grant = self.keys.find(&key.hash()).await?.ok_or(DenialReason::UnknownKey)?;
         self.last_used.record(&grant, Timestamp::now()).await;
         let scopes = Identity::scopes(&grant.scopes);
-        Ok(Identity::Key { environment: grant.environment_id, key_id: grant.key_id, scopes, reads: false })
+        Ok(Identity::Key { environment: grant.environment_id, key_id: grant.key_id, scopes })
     }
 
     async fn identify_token(&self, token: &str) -> Result<Identity, AuthError> {

@@ -33,9 +33,6 @@ pub enum Identity {
         key_id: KeyId,
         /// Scopes of the key, separated by spaces.
         scopes: String,
-        /// Whether a reader counts as a back end on this route.
-        #[serde(skip)]
-        reads: bool,
     },
     /// The request has a valid user token.
     User {
@@ -75,7 +72,7 @@ impl Identity {
     /// Reads the identity from the context of API Gateway.
     ///
     /// Checks the `exp` of a token again, because API Gateway caches the authorizer's result beyond
-    /// it. A reader counts as a back end on routes that only read.
+    /// it.
     pub(super) fn of(extensions: &Extensions) -> Result<Self, Problem> {
         let context = gateway_context(extensions).ok_or_else(Problem::unauthorized)?;
         let fields = context.authorizer.as_ref().map(|authorizer| authorizer.fields.clone().into_iter().collect());
@@ -83,18 +80,13 @@ impl Identity {
             .map_err(|_| Problem::unauthorized())?;
         match identity {
             Self::User { exp, .. } if exp <= Timestamp::now().seconds() => Err(Problem::unauthorized()),
-            Self::Key { environment, key_id, scopes, .. }
-                if has(&scopes, Scope::Read) && only_reads(route(extensions)) =>
-            {
-                Ok(Self::Key { environment, key_id, scopes, reads: true })
-            }
             _ => Ok(identity),
         }
     }
 
     /// Rejects a user token whose mode does not permit the route.
-    fn check_mode(&self, extensions: &Extensions) -> Result<(), Problem> {
-        let needed = TokenMode::needed_for(route(extensions));
+    fn check_mode(&self, route: &str) -> Result<(), Problem> {
+        let needed = TokenMode::needed_for(route);
         match self {
             Self::User { mode, .. } if *mode < needed => Err(Problem::forbidden(format!(
                 "a user token with the mode `{needed}`, or an API key with the scope `manage`, is required"
@@ -170,17 +162,17 @@ pub struct AnyCaller {
     pub user: Option<CallingUser>,
 }
 
-/// Implements callers by the identities that they admit.
+/// Implements callers by the identities that they admit to a route.
 macro_rules! callers {
-    ($($type:ident ($admitted:literal) $($identity:pat $(if $condition:expr)? => $caller:expr),+;)*) => {$(
+    (|$route:ident| $($type:ident ($admitted:literal) $($identity:pat $(if $condition:expr)? => $caller:expr),+;)*) => {$(
         impl Caller for $type {
             fn of(extensions: &Extensions) -> Result<Self, Problem> {
-                let identity = Identity::of(extensions)?;
-                let mode = identity.check_mode(extensions);
+                let (identity, $route) = (Identity::of(extensions)?, route(extensions));
+                let mode = identity.check_mode($route);
                 let caller = match identity {
                     $($identity $(if $condition)? => Ok($caller),)+
                     #[allow(unreachable_patterns, reason = "some admit everyone")]
-                    _ => Err(Problem::forbidden(admitted($admitted, extensions) + " is required")),
+                    _ => Err(Problem::forbidden(admitted($admitted, $route) + " is required")),
                 }?;
                 mode.map(|()| caller)
             }
@@ -198,9 +190,9 @@ macro_rules! callers {
 
 use Identity::{Key, User};
 
-callers! {
+callers! { |route|
     Backend ("an API key with the scope `manage`")
-        Key { environment, scopes, key_id, reads } if reads || has(&scopes, Scope::Manage) => {
+        Key { environment, scopes, key_id } if is_backend(&scopes, route) => {
             let scope = [Scope::Manage, Scope::Engine].into_iter().find(|scope| has(&scopes, *scope));
             let scope = scope.unwrap_or(Scope::Read);
             Self { environment, actor: Actor::Key { key_id }, scope }
@@ -208,8 +200,7 @@ callers! {
     Engine ("an API key with the scope `engine`")
         Key { environment, key_id, scopes, .. } if has(&scopes, Scope::Engine) => Self { environment, key: key_id };
     EngineOrBackend ("an API key with the scope `engine` or `manage`")
-        Key { environment, scopes, key_id, reads }
-            if reads || has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
+        Key { environment, scopes, key_id } if has(&scopes, Scope::Engine) || is_backend(&scopes, route) =>
             Self { environment, actor: Actor::Key { key_id } };
     TokenUser ("a user token")
         User { environment, user_id, allowed, .. } => Self { environment, user: CallingUser { user_id, allowed } };
@@ -219,13 +210,12 @@ callers! {
             actor: Actor::User { user_id },
             user: Some(CallingUser { user_id, allowed }),
         },
-        Key { environment, scopes, key_id, reads } if reads || has(&scopes, Scope::Manage) =>
+        Key { environment, scopes, key_id } if is_backend(&scopes, route) =>
             Self { environment, actor: Actor::Key { key_id }, user: None };
     AnyCaller ("an API key or a user token")
         User { environment, user_id, allowed, .. } =>
             Self { environment, user: Some(CallingUser { user_id, allowed }) },
-        Key { environment, scopes, reads, .. }
-            if reads || has(&scopes, Scope::Engine) || has(&scopes, Scope::Manage) =>
+        Key { environment, scopes, .. } if has(&scopes, Scope::Engine) || is_backend(&scopes, route) =>
             Self { environment, user: None };
 }
 
@@ -237,9 +227,14 @@ pub fn only_reads(route: &str) -> bool {
     route.starts_with("GET ") && !ISSUING.contains(&route)
 }
 
+/// Returns whether a key counts as a back end on a route. That of a reader does where a back end only reads.
+fn is_backend(scopes: &str, route: &str) -> bool {
+    has(scopes, Scope::Manage) || (has(scopes, Scope::Read) && only_reads(route))
+}
+
 /// Returns who is admitted to a route: readers too, where a back end only reads.
-fn admitted(admitted: &str, extensions: &Extensions) -> String {
-    if only_reads(route(extensions)) { admitted.replace("`manage`", "`manage` or `read`") } else { admitted.to_owned() }
+fn admitted(admitted: &str, route: &str) -> String {
+    if only_reads(route) { admitted.replace("`manage`", "`manage` or `read`") } else { admitted.to_owned() }
 }
 
 fn has(scopes: &str, wanted: Scope) -> bool {

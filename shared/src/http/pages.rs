@@ -178,8 +178,7 @@ mod tests {
     #[tokio::test]
     async fn cursor_is_bound_to_environment_user_path_and_filters_but_not_to_the_place_in_the_list() {
         let (environment, other, user) = (EnvironmentId::new(), EnvironmentId::new(), UserId::new());
-        let key =
-            |environment| Identity::Key { environment, key_id: KeyId::new(), scopes: "manage".into(), reads: false };
+        let key = |environment| Identity::Key { environment, key_id: KeyId::new(), scopes: "manage".into() };
         let token = |user_id| {
             let (exp, mode) = (Timestamp::now().seconds() + 60, TokenMode::default());
             Identity::User { environment, user_id, exp, mode, allowed: Allowed::default() }
