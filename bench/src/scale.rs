@@ -5,10 +5,10 @@ use std::time::Instant;
 use tenon::{
     domain::id::EnvironmentId,
     store::{
-        Table,
+        PageRequest, Table,
         errors::{ErrorQuery, Errors, Retention},
         record_pages::Window,
-        users::{UserQuery, Users},
+        users::Users,
         workflows::Workflows,
     },
 };
@@ -51,8 +51,8 @@ pub async fn scale() -> Vec<Page> {
         load_users(&aws, environment, there).await;
         let mut after = None;
         let page = read("users", there, &units, async || {
-            let query = UserQuery { after: after.as_deref(), limit: 100, ..UserQuery::default() };
-            after = users.list(environment, query).await.expect("a page of users").next;
+            let request = PageRequest::new(after.as_deref(), 100);
+            after = users.list(environment, None, request).await.expect("a page of users").next;
         });
         pages.push(page.await);
     }
@@ -61,7 +61,11 @@ pub async fn scale() -> Vec<Page> {
         load_workflows(&aws, environment, there).await;
         let mut after = None;
         let page = read("workflows of an environment", there, &units, async || {
-            after = workflows.page(environment, (after.as_deref(), 100)).await.expect("a page of workflows").next;
+            after = workflows
+                .page(environment, PageRequest::new(after.as_deref(), 100))
+                .await
+                .expect("a page of workflows")
+                .next;
         });
         pages.push(page.await);
     }

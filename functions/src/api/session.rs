@@ -16,7 +16,7 @@ use tenon::{
     http::{Json, NoInput, NoStore, Problem, TokenUser},
     start::FromAws,
     store::{
-        ReadOnly, credentials::Credentials, environments::Environments, installations::Installations,
+        PageRequest, ReadOnly, credentials::Credentials, environments::Environments, installations::Installations,
         integrations::Catalogue, users::Users, workflows::Workflows,
     },
 };
@@ -93,7 +93,7 @@ pub async fn get_session(
         state.environments.get(environment),
         state.users.get(environment, user),
         state.workflows.first_by_user(environment, user, limit),
-        state.credentials.page(environment, user, (None, limit)),
+        state.credentials.page(environment, user, PageRequest::first(limit)),
         state.installations.by_user(environment, user),
     )?;
     let user = user.ok_or_else(|| Problem::not_found("user"))?;

@@ -22,7 +22,7 @@ use crate::{
     logs::ErrorChain,
     metrics::{self, Metric},
     store::{
-        StoreError,
+        PageRequest, StoreError,
         deliveries::Deliveries,
         destinations::Destinations,
         health::HealthStore,
@@ -173,9 +173,9 @@ impl Replayer {
         if !is_wanted {
             return Ok(SelectedRecords { records: Vec::new(), next: next_position(parts - 1, None, 2 * SHARDS) });
         }
-        let position = (after.as_deref(), RECORDS_PER_STEP);
+        let request = PageRequest::new(after.as_deref(), RECORDS_PER_STEP);
         let range = (Some(since), Some(until));
-        let page = self.records.page_of_shard(environment, (kind, part % SHARDS), range, position).await?;
+        let page = self.records.page_of_shard(environment, (kind, part % SHARDS), range, request).await?;
         let records = wanted(page.items, destination);
         Ok(SelectedRecords { records, next: next_position(part, page.next, 2 * SHARDS) })
     }
@@ -209,7 +209,8 @@ impl Replayer {
             return Ok(SelectedRecords { records: Vec::new(), next: None });
         };
         let route = Route { environment, destination: destination.destination_id };
-        let page = self.deliveries.list(route, Some(*status), (after.as_deref(), RECORDS_PER_STEP)).await?;
+        let page =
+            self.deliveries.list(route, Some(*status), PageRequest::new(after.as_deref(), RECORDS_PER_STEP)).await?;
         let ids = page.items.iter().map(|delivery| delivery.record);
         let records = self.find(environment, destination, ids).await?;
         let parts = u32::try_from(statuses.len()).unwrap_or(u32::MAX);

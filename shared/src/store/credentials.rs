@@ -9,8 +9,8 @@ use super::{
     events::Outgoing,
     keys::{self, Key},
     table::{
-        Access, Condition, Delete, Filter, Page, Put, Range, ReadWrite, StoreError, Table, Update, Write, number,
-        readable, text, to_item, to_value,
+        Access, Condition, Delete, Filter, Page, PageRequest, Put, Range, ReadWrite, StoreError, Table, Update, Write,
+        number, readable, text, to_item, to_value,
     },
     tombstones::{check_not_deleted, mark_deleted},
 };
@@ -184,10 +184,10 @@ impl<A: Access> Credentials<A> {
         &self,
         environment: EnvironmentId,
         user: UserId,
-        (after, limit): (Option<&str>, usize),
+        request: PageRequest<'_>,
     ) -> Result<Page<Credential>, StoreError> {
         let range = Range { newest_first: true, ..Range::of_prefix(keys::CREDENTIAL_PREFIX) };
-        self.0.page(&[keys::user_partition(environment, user)], &range, &Filter::default(), (after, limit)).await
+        self.0.page(&[keys::user_partition(environment, user)], &range, &Filter::default(), request).await
     }
 
     /// Returns a credential without its data. One read.

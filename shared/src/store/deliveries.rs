@@ -13,8 +13,8 @@ use super::{
     keys::{self, Key},
     pending::delivery_item,
     table::{
-        Access, Condition, Filter, Page, Put, Range, ReadWrite, StoreError, TABLE, Table, Update, from_item, item_key,
-        readable, to_item,
+        Access, Condition, Filter, Page, PageRequest, Put, Range, ReadWrite, StoreError, TABLE, Table, Update,
+        from_item, item_key, readable, to_item,
     },
 };
 use crate::{
@@ -145,7 +145,7 @@ impl<A: Access> Deliveries<A> {
                 &partition,
                 &range,
                 &filter,
-                (after.as_deref(), RECORDS_PER_ITEM),
+                PageRequest::new(after.as_deref(), RECORDS_PER_ITEM),
             );
             let page = page.await?;
             found.extend(page.items.into_iter().filter_map(|Delivered { destination_id, mut attempts }| {
@@ -165,13 +165,13 @@ impl<A: Access> Deliveries<A> {
         &self,
         destination: Route,
         status: Option<DeliveryStatus>,
-        (after, limit): (Option<&str>, usize),
+        request: PageRequest<'_>,
     ) -> Result<Page<Delivery>, StoreError> {
         let partitions: Vec<String> =
             (0..keys::DELIVERY_SHARDS).map(|shard| keys::deliveries(destination, shard)).collect();
         let filter = Filter::default().unexpired(Timestamp::now()).equals("status", status.map(DeliveryStatus::as_str));
         let newest_first = Range { newest_first: true, ..Range::all(TABLE) };
-        self.table.page(&partitions, &newest_first, &filter, (after, limit)).await
+        self.table.page(&partitions, &newest_first, &filter, request).await
     }
 }
 

@@ -14,7 +14,10 @@ use super::{
     jobs::{self, Job},
     keys::{self, Key},
     records::RecordKind,
-    table::{BY_USER, Condition, Filter, Position, Range, StoreError, TABLE, Table, Update, number, readable, text},
+    table::{
+        BY_USER, Condition, Filter, PageRequest, Position, Range, StoreError, TABLE, Table, Update, number, readable,
+        text,
+    },
     tombstones::REMEMBERED,
 };
 use crate::domain::{
@@ -193,7 +196,8 @@ impl Erasures {
             }
         };
         let range = Range { view, low, high, newest_first: false };
-        let page = self.errors.page_of_items(&[partition], &range, &filter, (after, RECORDS_PER_STEP)).await?;
+        let page =
+            self.errors.page_of_items(&[partition], &range, &filter, PageRequest::new(after, RECORDS_PER_STEP)).await?;
         let found = !page.items.is_empty();
         // Malformed ones remain, and with them the job, so that its age raises an alarm.
         let listed = page.items.into_iter().filter_map(readable::<Listed>);

@@ -12,8 +12,8 @@ use super::{
     keys,
     record_pages::{self, Listed, StoredRecord, Window},
     table::{
-        Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, Position, Range, ReadWrite, StoreError, TABLE, Table,
-        View, number, to_item,
+        Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, PageRequest, Position, Range, ReadWrite, StoreError,
+        TABLE, Table, View, number, to_item,
     },
 };
 use crate::{
@@ -247,7 +247,7 @@ impl<A: Access> Errors<A> {
         let filter = query.filter();
         let (view, partitions) = index_and_partitions(environment, query.scope);
         let range = Range { view, low, high, newest_first: true };
-        let page = self.table.page::<Groupable>(&partitions, &range, &filter, (None, limit)).await?;
+        let page = self.table.page::<Groupable>(&partitions, &range, &filter, PageRequest::first(limit)).await?;
         let times = page.items.iter().map(|error| error.created_at).collect();
         let mut similar = by_fingerprint(page.items);
         let has_all_groups = page.next.is_none() && similar.len() <= MAX_GROUPS;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::{
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Range, ReadWrite, StoreError, Table, Update, number,
-        readable, text, to_value,
+        Access, Condition, Delete, Filter, Item, LISTING, PageRequest, Range, ReadWrite, StoreError, Table, Update,
+        number, readable, text, to_value,
     },
 };
 use crate::{
@@ -278,7 +278,8 @@ impl<A: Access> HealthStore<A> {
     /// consistent. One query per megabyte for each of four partitions.
     pub async fn list_backlogged(&self, limit: usize) -> Result<Vec<BackloggedDestination>, StoreError> {
         let partitions: Vec<String> = (0..keys::BACKLOG_SHARDS).map(keys::backlogs).collect();
-        let page = self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?;
+        let page =
+            self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), PageRequest::first(limit)).await?;
         Ok(page.items)
     }
 }

@@ -6,8 +6,8 @@ use super::{
     events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Write,
-        all_readable, number, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Put, Range, ReadWrite, StoreError, Table,
+        Write, all_readable, number, to_item,
     },
     tombstones::mark_deleted,
     users::check_status,
@@ -200,12 +200,12 @@ impl<A: Access> Installations<A> {
     pub async fn page(
         &self,
         environment: EnvironmentId,
-        position: (Option<&str>, usize),
+        request: PageRequest<'_>,
     ) -> Result<Page<Installation>, StoreError> {
         let partitions: Vec<String> = (0..keys::INSTALLATION_SHARDS)
             .map(|shard| keys::installations_of_environment(environment, shard))
             .collect();
         let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
-        self.0.page(&partitions, &newest_first, &Filter::default(), position).await
+        self.0.page(&partitions, &newest_first, &Filter::default(), request).await
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use rand::seq::SliceRandom;
 use serde::de::DeserializeOwned;
 
-use super::table::{Filter, LISTING, Range, StoreError, Table};
+use super::table::{Filter, LISTING, PageRequest, Range, StoreError, Table};
 use crate::domain::{
     id::{EnvironmentId, UserId},
     timestamp::Timestamp,
@@ -33,9 +33,9 @@ const MAX_LISTED: usize = 10_000;
 /// each time keeps others waiting. One query per megabyte of each partition.
 pub(super) async fn open<J: Job>(directory: &Table, partitions: &[String]) -> Result<Vec<J>, StoreError> {
     let (range, filter) = (Range::all(LISTING), Filter::default());
-    let pages = partitions
-        .iter()
-        .map(|partition| directory.page(std::slice::from_ref(partition), &range, &filter, (None, MAX_LISTED)));
+    let pages = partitions.iter().map(|partition| {
+        directory.page(std::slice::from_ref(partition), &range, &filter, PageRequest::first(MAX_LISTED))
+    });
     let pages = try_join_all(pages).await?;
     let mut jobs: Vec<J> = pages.into_iter().flat_map(|page| page.items).collect();
     jobs.shuffle(&mut rand::rng());

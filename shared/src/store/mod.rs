@@ -67,4 +67,4 @@ pub mod users;
 pub mod workflows;
 
 pub(crate) use table::dynamodb_client;
-pub use table::{Access, Page, Position, ReadOnly, ReadWrite, StoreError, Table};
+pub use table::{Access, Page, PageRequest, Position, ReadOnly, ReadWrite, StoreError, Table};

@@ -6,7 +6,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     keys::{self, Key},
-    table::{Access, Filter, Page, Position, Range, StoreError, Table},
+    table::{Access, Filter, Page, PageRequest, Position, Range, StoreError, Table},
 };
 use crate::domain::{
     error_log::ErrorLog, event::Event, id::EnvironmentId, record::RecordKey, text::response_bytes, timestamp::Timestamp,
@@ -79,7 +79,7 @@ pub(super) async fn page<A: Access, R: StoredRecord>(
         Some(position) => split_skip(position),
         None => (None, *skip),
     };
-    let request = (after, skip + limit);
+    let request = PageRequest::new(after, skip + limit);
     let (found, records, next) = if range.view.is_index() {
         let Page { items, next } = table.page(partitions, range, filter, request).await?;
         let found = items.len();

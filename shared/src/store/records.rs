@@ -8,8 +8,8 @@ use super::{
     destinations::{Destinations, destination_with_health},
     keys::{self, Key},
     table::{
-        Access, BY_ENVIRONMENT, Filter, Item, Page, Range, ReadOnly, StoreError, Table, from_item, is_unexpired,
-        separate,
+        Access, BY_ENVIRONMENT, Filter, Item, Page, PageRequest, Range, ReadOnly, StoreError, Table, from_item,
+        is_unexpired, separate,
     },
 };
 use crate::domain::{
@@ -152,7 +152,7 @@ impl Records {
             RecordId::Event { event_id } => (*event_id.object_id(), keys::events_shard(environment, event_id)),
         };
         let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
-        Ok(self.0.page(&[partition], &range, &Filter::default(), (None, MAX_SAME_ID)).await?.items)
+        Ok(self.0.page(&[partition], &range, &Filter::default(), PageRequest::first(MAX_SAME_ID)).await?.items)
     }
 
     /// Returns a page of one index partition in a time range, the oldest first. Eventually consistent. At
@@ -162,7 +162,7 @@ impl Records {
         environment: EnvironmentId,
         (kind, shard): (RecordKind, u32),
         (since, until): (Option<Timestamp>, Option<Timestamp>),
-        position: (Option<&str>, usize),
+        request: PageRequest<'_>,
     ) -> Result<Page<ListedRecord>, StoreError> {
         let Some((low, high)) = keys::record_bounds(since, until) else {
             return Ok(Page::empty());
@@ -172,7 +172,7 @@ impl Records {
             RecordKind::Errors => keys::errors_of_environment(environment, shard),
             RecordKind::Events => keys::events_of_environment(environment, shard),
         };
-        self.0.page(&[partition], &range, &Filter::default(), position).await
+        self.0.page(&[partition], &range, &Filter::default(), request).await
     }
 }
 

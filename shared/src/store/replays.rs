@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::{
     keys,
     table::{
-        Access, Condition, Filter, LISTING, Page, Put, Range, ReadWrite, StoreError, TABLE, Table, Update, number,
-        text, to_item, to_value,
+        Access, Condition, Filter, LISTING, Page, PageRequest, Put, Range, ReadWrite, StoreError, TABLE, Table, Update,
+        number, text, to_item, to_value,
     },
 };
 use crate::domain::{
@@ -99,7 +99,7 @@ impl<A: Access> Replays<A> {
     /// per megabyte for each of four partitions.
     pub async fn running(&self, limit: usize) -> Result<Vec<RunningReplay>, StoreError> {
         let partitions: Vec<String> = (0..keys::REPLAY_SHARDS).map(keys::running_replays).collect();
-        Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), (None, limit)).await?.items)
+        Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), PageRequest::first(limit)).await?.items)
     }
 
     /// Returns the replay with this id. One read.
@@ -112,12 +112,12 @@ impl<A: Access> Replays<A> {
     pub async fn list(
         &self,
         Route { environment, destination }: Route,
-        (after, limit): (Option<&str>, usize),
+        request: PageRequest<'_>,
     ) -> Result<Page<Replay>, StoreError> {
         let of_destination =
             Filter::default().unexpired(Timestamp::now()).equals("destinationId", Some(&destination.to_string()));
         let newest_first = Range { newest_first: true, ..Range::all(TABLE) };
-        self.0.page(&[keys::replays(environment)], &newest_first, &of_destination, (after, limit)).await
+        self.0.page(&[keys::replays(environment)], &newest_first, &of_destination, request).await
     }
 }
 

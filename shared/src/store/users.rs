@@ -10,8 +10,8 @@ use super::{
     events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadWrite, StoreError, Table, Write,
-        number, text, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Put, Range, ReadWrite, StoreError, Table,
+        Write, number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     user_jobs::{Deletion, StatusChange},
@@ -69,17 +69,6 @@ pub enum UpdateUserError {
     /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Filter and position of a user query.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UserQuery<'a> {
-    /// Status filter.
-    pub status: Option<UserStatus>,
-    /// End of the previous page.
-    pub after: Option<&'a str>,
-    /// Maximum number of users.
-    pub limit: usize,
 }
 
 /// Maximum number of users per transaction: a user, two claims and a check each, of 100 items (AWS
@@ -288,14 +277,19 @@ pub(super) fn check_status(
 }
 
 impl<A: Access> Users<A> {
-    /// Returns a page of users, the newest first. Eventually consistent. One query for each of four
+    /// Returns a page of users, of one status or all, the newest first. Eventually consistent. One query for each of four
     /// partitions; more if a filter excludes most of the items.
-    pub async fn list(&self, environment: EnvironmentId, query: UserQuery<'_>) -> Result<Page<User>, StoreError> {
+    pub async fn list(
+        &self,
+        environment: EnvironmentId,
+        status: Option<UserStatus>,
+        request: PageRequest<'_>,
+    ) -> Result<Page<User>, StoreError> {
         let partitions: Vec<String> =
             (0..keys::USER_SHARDS).map(|shard| keys::users_of_environment(environment, shard)).collect();
         let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
-        let filter = Filter::default().equals("status", query.status.map(UserStatus::as_str));
-        self.0.page(&partitions, &newest_first, &filter, (query.after, query.limit)).await
+        let filter = Filter::default().equals("status", status.map(UserStatus::as_str));
+        self.0.page(&partitions, &newest_first, &filter, request).await
     }
 
     /// Returns the user with this id. One read.

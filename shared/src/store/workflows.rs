@@ -13,8 +13,8 @@ use super::{
     events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Page, Put, Range, ReadOnly, ReadWrite, StoreError, Table,
-        Write, all_readable, attribute_text, from_items, number, text, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Put, Range, ReadOnly, ReadWrite,
+        StoreError, Table, Write, all_readable, attribute_text, from_items, number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     users::{Users, check_status},
@@ -230,7 +230,7 @@ impl<A: Access> Workflows<A> {
         let range = Range::of_prefix(keys::WORKFLOW_POINTER_PREFIX);
         let partition = [keys::user_partition(environment, user)];
         let Page { items, next } =
-            self.0.page::<Pointer>(&partition, &range, &Filter::default(), (None, limit)).await?;
+            self.0.page::<Pointer>(&partition, &range, &Filter::default(), PageRequest::first(limit)).await?;
         let wanted: Vec<_> = items.iter().map(|pointer| keys::workflow(environment, pointer.workflow_id)).collect();
         let mut items: Vec<Workflow> = self.0.get_all(&wanted).await?;
         items.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
@@ -322,13 +322,13 @@ impl<A: Access> Workflows<A> {
     pub async fn page(
         &self,
         environment: EnvironmentId,
-        position: (Option<&str>, usize),
+        request: PageRequest<'_>,
     ) -> Result<Page<(Workflow, User)>, StoreError> {
         let partitions: Vec<String> =
             (0..keys::WORKFLOW_SHARDS).map(|shard| keys::workflows_of_environment(environment, shard)).collect();
         let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
         let Page { items, next } =
-            self.0.page::<Workflow>(&partitions, &newest_first, &Filter::default(), position).await?;
+            self.0.page::<Workflow>(&partitions, &newest_first, &Filter::default(), request).await?;
         let owners: BTreeSet<UserId> = items.iter().map(|workflow| workflow.user_id).collect();
         let owners = Users(self.0.clone()).get_all(environment, owners).await?;
         let owners: HashMap<UserId, User> = owners.into_iter().map(|owner| (owner.user_id, owner)).collect();

@@ -27,7 +27,7 @@ use tenon::{
         workflow::{NewWorkflow, Workflow},
     },
     store::{
-        Table,
+        PageRequest, Table,
         credentials::{Credentials, SealedCredential},
         deliveries::Deliveries,
         erasures::{Erasure, Erasures},
@@ -37,7 +37,7 @@ use tenon::{
         integrations::Integrations,
         record_pages::Window,
         records::Records,
-        users::{UserQuery, Users},
+        users::Users,
         workflows::Workflows,
     },
 };
@@ -257,7 +257,7 @@ async fn operations_consume_the_documented_capacity() {
     let many: Vec<User> = (1..=1000).map(|n| user(&format!("user-{n}"), &origin, n)).collect();
     assert!(users.create_all(environment, &many, &origin).await.iter().all(Result::is_ok));
     measure("create 1,000 users in a batch");
-    users.list(environment, UserQuery { limit: 100, ..UserQuery::default() }).await.unwrap();
+    users.list(environment, None, PageRequest::first(100)).await.unwrap();
     measure("list 100 users");
     let workflow = NewWorkflow {
         user_id: joe.user_id,
@@ -298,7 +298,7 @@ async fn operations_consume_the_documented_capacity() {
         workflows.create(environment, &another, owner, &origin, events).await.unwrap();
     }
     units.take();
-    workflows.page(environment, (None, 100)).await.unwrap();
+    workflows.page(environment, PageRequest::first(100)).await.unwrap();
     measure("list 100 workflows of an environment");
 
     let record = async |count: usize, text: &str| {

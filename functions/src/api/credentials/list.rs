@@ -7,7 +7,7 @@ use axum::extract;
 use tenon::{
     domain::names::UserRef,
     http::{BackendOrUser, Json, List, ListScope, PageParams, Path, Problem, Valid},
-    store::{ReadOnly, credentials::position},
+    store::{PageRequest, ReadOnly, credentials::position},
 };
 
 use super::{CredentialBody, Stores};
@@ -32,7 +32,12 @@ pub async fn list_credentials(
             credentials.retain(|credential| visible.contains(credential));
             page.select(credentials, after.as_deref(), position)
         }
-        None => state.credentials.page(caller.environment, owner.user_id, (after.as_deref(), page.limit)).await?,
+        None => {
+            state
+                .credentials
+                .page(caller.environment, owner.user_id, PageRequest::new(after.as_deref(), page.limit))
+                .await?
+        }
     };
     Ok(List::of(&scope, found))
 }

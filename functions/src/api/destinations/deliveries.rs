@@ -10,7 +10,7 @@ use tenon::{
     http::{Backend, Input, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
-        ReadOnly,
+        PageRequest, ReadOnly,
         deliveries::{Deliveries, SHARDS},
         destinations::Destinations,
     },
@@ -51,5 +51,5 @@ pub async fn list_deliveries(
     let route = Route { environment: caller.environment, destination: id };
     let after = page.after(&scope)?;
     destinations.get(route.environment, id).await?.ok_or_else(|| Problem::not_found("destination"))?;
-    Ok(List::of(&scope, deliveries.list(route, status, (after.as_deref(), page.limit)).await?))
+    Ok(List::of(&scope, deliveries.list(route, status, PageRequest::new(after.as_deref(), page.limit)).await?))
 }

@@ -19,7 +19,7 @@ use tenon::{
     http::{AnyCaller, Input, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
-        Page, Position, ReadOnly,
+        Page, PageRequest, Position, ReadOnly,
         installations::{self, Installations},
         integrations::Catalogue,
         users::Users,
@@ -84,7 +84,7 @@ impl State {
         environment: EnvironmentId,
         (after, page): (Option<&str>, &PageParams),
     ) -> Result<Page<(Position, InstallationBody)>, Problem> {
-        let Page { items, next } = self.installations.page(environment, (after, page.limit)).await?;
+        let Page { items, next } = self.installations.page(environment, PageRequest::new(after, page.limit)).await?;
         let catalogue = self.catalogue.all(environment).await?;
         let (owners, parts) = tokio::try_join!(
             self.users.get_all(environment, items.iter().map(|installation| installation.user_id)),

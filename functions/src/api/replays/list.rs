@@ -6,7 +6,7 @@ use tenon::{
     domain::{delivery::Route, id::DestinationId},
     http::{Backend, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
-    store::{ReadOnly, destinations::Destinations, replays::Replays},
+    store::{PageRequest, ReadOnly, destinations::Destinations, replays::Replays},
 };
 
 use super::ReplayBody;
@@ -31,5 +31,5 @@ pub async fn list_replays(
     let route = Route { environment: caller.environment, destination: id };
     let after = page.after(&scope)?;
     destinations.get(route.environment, id).await?.ok_or_else(|| Problem::not_found("destination"))?;
-    Ok(List::of(&scope, replays.list(route, (after.as_deref(), page.limit)).await?))
+    Ok(List::of(&scope, replays.list(route, PageRequest::new(after.as_deref(), page.limit)).await?))
 }

@@ -10,8 +10,8 @@ use tenon::{
     http::{Backend, Input, Json, List, ListScope, PageParams, Problem, Valid},
     start::FromAws,
     store::{
-        Page, ReadOnly,
-        users::{SHARDS, UserQuery, Users},
+        Page, PageRequest, ReadOnly,
+        users::{SHARDS, Users},
     },
 };
 use utoipa::IntoParams;
@@ -64,6 +64,6 @@ pub async fn list_users(
         let items = found.into_iter().filter(is).collect();
         return Ok(List::of(&scope, Page { items, next: None }));
     }
-    let query = UserQuery { status, after: after.as_deref(), limit: page.limit };
-    Ok(List::of(&scope, users.list(caller.environment, query).await?))
+    let request = PageRequest::new(after.as_deref(), page.limit);
+    Ok(List::of(&scope, users.list(caller.environment, status, request).await?))
 }

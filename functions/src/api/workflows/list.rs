@@ -6,7 +6,7 @@ use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
     http::{AnyCaller, Input, Json, List, ListScope, PageParams, Problem, Valid},
-    store::{Page, ReadOnly},
+    store::{Page, PageRequest, ReadOnly},
 };
 use utoipa::IntoParams;
 
@@ -33,7 +33,7 @@ pub async fn list_workflows(
 ) -> Result<Json<List<WorkflowBody>>, Problem> {
     let after = page.after(&scope)?;
     if caller.user.is_none() && user_id.is_none() {
-        let found = state.workflows.page(caller.environment, (after.as_deref(), page.limit)).await?;
+        let found = state.workflows.page(caller.environment, PageRequest::new(after.as_deref(), page.limit)).await?;
         return Ok(List::of(&scope, found.map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status()))));
     }
     let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;

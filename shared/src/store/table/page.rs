@@ -19,6 +19,27 @@ use super::{
 /// across the partitions.
 pub type Position = String;
 
+/// Page to read: where it starts and how long it is.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest<'a> {
+    /// Position after which the page starts, or none for the start of the list.
+    after: Option<&'a str>,
+    /// Maximum number of items.
+    limit: usize,
+}
+
+impl<'a> PageRequest<'a> {
+    /// Requests the page after a position.
+    pub fn new(after: Option<&'a str>, limit: usize) -> Self {
+        Self { after, limit }
+    }
+
+    /// Requests the first page.
+    pub fn first(limit: usize) -> Self {
+        Self { after: None, limit }
+    }
+}
+
 /// Page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
@@ -71,9 +92,9 @@ impl<A: Access> Table<A> {
         partitions: &[String],
         range: &Range,
         filter: &Filter,
-        position: (Option<&str>, usize),
+        request: PageRequest<'_>,
     ) -> Result<Page<T>, StoreError> {
-        let Page { items, next } = self.page_of_items(partitions, range, filter, position).await?;
+        let Page { items, next } = self.page_of_items(partitions, range, filter, request).await?;
         Ok(Page { items: items.into_iter().filter_map(readable).collect(), next })
     }
 
@@ -83,7 +104,7 @@ impl<A: Access> Table<A> {
         partitions: &[String],
         range: &Range,
         filter: &Filter,
-        (after, limit): (Option<&str>, usize),
+        PageRequest { after, limit }: PageRequest<'_>,
     ) -> Result<Page<Item>, StoreError> {
         let range = match after {
             None => range.clone(),

@@ -18,7 +18,7 @@ use tenon::{
     http::{Endpoint, EndpointArguments, Idempotent, idempotent_service},
     start::{Aws, FromAws, connect},
     store::{
-        Table,
+        PageRequest, Table,
         credentials::Credentials,
         destinations::Destinations,
         erasures::{Erasure, Erasures},
@@ -573,13 +573,13 @@ async fn repetition_never_revives_a_deleted_resource() {
     };
     assert!(crash.at(3, true, create()).await.is_none());
     let credentials = Credentials(directory());
-    let [gone] = &credentials.page(environment, owner, (None, 50)).await.unwrap().items[..] else {
+    let [gone] = &credentials.page(environment, owner, PageRequest::first(50)).await.unwrap().items[..] else {
         panic!("no credential")
     };
     assert!(credentials.delete(environment, gone, outbox.prepare(&[]).unwrap()).await.unwrap());
     let (status, repeated) = create().await;
     assert_eq!((status, &repeated["credentialId"]), (201, &json!(gone.credential_id)), "{repeated}");
-    assert!(credentials.page(environment, owner, (None, 50)).await.unwrap().items.is_empty());
+    assert!(credentials.page(environment, owner, PageRequest::first(50)).await.unwrap().items.is_empty());
 
     let state = started::<destinations::State>(&mortal).await;
     let body = json!({ "type": "webhook", "url": "https://example.com/errors" }).to_string();

@@ -14,7 +14,7 @@ use tenon::{
         record::RecordKey,
         timestamp::Timestamp,
     },
-    store::{Table, health::HealthStore},
+    store::{PageRequest, Table, health::HealthStore},
 };
 use tests::{
     crash::Crash,
@@ -107,7 +107,7 @@ async fn unreadable_error_fails_alone() {
     let readable = errors[..15].iter().chain(&errors[16..]);
     assert_eq!(arrived, readable.map(|error| error.error_id.to_string()).collect());
     let deliveries = &harness.first_attempts.recorder.deliveries;
-    let failed = deliveries.list(route, Some(DeliveryStatus::Failed), (None, 10)).await.unwrap().items;
+    let failed = deliveries.list(route, Some(DeliveryStatus::Failed), PageRequest::first(10)).await.unwrap().items;
     assert_eq!(
         failed.iter().map(|delivery| delivery.record).collect::<Vec<_>>(),
         [RecordKey::from(errors[15].key()).record_id()]
@@ -133,7 +133,8 @@ async fn delivery_that_became_pending_before_a_crash_is_found_by_the_sweep() {
         assert_eq!(harness.first_attempts.send(&messages).await, [0; 0]);
 
         let deliveries = &harness.first_attempts.recorder.deliveries;
-        let pending = async || deliveries.list(route, Some(DeliveryStatus::Pending), (None, 10)).await.unwrap().items;
+        let pending =
+            async || deliveries.list(route, Some(DeliveryStatus::Pending), PageRequest::first(10)).await.unwrap().items;
         let found = HealthStore(harness.directory.clone()).list_backlogged(20_000).await.unwrap();
         let is_found = found.iter().any(|destination| destination.route() == route);
         assert!(is_found || pending().await.is_empty(), "{call}");

@@ -12,7 +12,7 @@ use tenon::{
         timestamp::Timestamp,
     },
     store::{
-        Table,
+        PageRequest, Table,
         deliveries::Deliveries,
         errors::{Errors, Retention},
         pending::{Merge, PendingDeliveries, Queued},
@@ -94,7 +94,7 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
             }
             let (mut found, mut after) = (Vec::new(), None::<String>);
             loop {
-                let page = deliveries.list(route, status, (after.as_deref(), limit)).await.unwrap();
+                let page = deliveries.list(route, status, PageRequest::new(after.as_deref(), limit)).await.unwrap();
                 assert!(page.items.len() <= limit);
                 found.extend(page.items);
                 after = page.next;
@@ -198,7 +198,7 @@ async fn delivery_is_settled_once() {
 
     let counted = replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
     assert_eq!((counted.delivered, counted.failed, counted.pending), (30, 0, -30));
-    let page = deliveries.list(route, None, (None, 100)).await.unwrap();
+    let page = deliveries.list(route, None, PageRequest::first(100)).await.unwrap();
     assert_eq!(page.items.len(), 30);
     assert!(page.items.iter().all(|delivery| delivery.attempts.len() == 1));
     let merge = Merge { merged: settlements[0].delivery.clone(), replaced: vec![settlements[1].delivery.clone()] };
@@ -279,7 +279,7 @@ async fn replay_queues_and_counts_each_error_once() {
     );
     assert_eq!(queue(&first).await, Some(Queued { records: 40, added: 0 }));
     assert_eq!((counts(&first).await, deliver().await.len()), ((40, 40, 0, 0), 0));
-    let page = deliveries.list(route, None, (None, 100)).await.unwrap();
+    let page = deliveries.list(route, None, PageRequest::first(100)).await.unwrap();
     let statuses =
         |delivery: &Delivery| delivery.attempts.iter().filter_map(|attempt| attempt.status).collect::<Vec<_>>();
     assert_eq!(page.items.iter().filter(|delivery| statuses(delivery) == [500, 200]).count(), 1);
@@ -353,7 +353,7 @@ async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
         let settled = [Settlement { delivery, attempt, disposition: Disposition::Failed }];
         pending.settle(route, &replays, &settled).await.unwrap();
     }
-    let page = deliveries.list(route, None, (None, 100)).await.unwrap();
+    let page = deliveries.list(route, None, PageRequest::first(100)).await.unwrap();
     let kept: Vec<u32> = page.items[0].attempts.iter().map(|attempt| attempt.latency_ms).collect();
     assert_eq!(kept, (7..20).collect::<Vec<_>>(), "twelve of the former ones, and the last one");
 }

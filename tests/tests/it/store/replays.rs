@@ -12,7 +12,7 @@ use tenon::{
         timestamp::Timestamp,
     },
     start::{FromAws, connect},
-    store::{Table, replays::Replays},
+    store::{PageRequest, Table, replays::Replays},
 };
 use tests::{Calls, aws, crash::Crash, delivery_harness::DeliveryHarness, setting};
 
@@ -88,7 +88,7 @@ async fn replay_pages_have_one_destination_newest_first_and_end() {
     calls.take();
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
-        let page = replays.list(route, (after.as_deref(), 10)).await.unwrap();
+        let page = replays.list(route, PageRequest::new(after.as_deref(), 10)).await.unwrap();
         assert!(page.items.len() <= 10);
         listed.extend(page.items.into_iter().map(|replay| replay.replay_id));
         after = page.next;

@@ -9,12 +9,12 @@ use tenon::{
     },
     start::{FromAws, connect},
     store::{
-        Table,
+        PageRequest, Table,
         credentials::Credentials,
         errors::{ErrorQuery, Errors, Groups, Retention},
         record_pages::Window,
         user_jobs::UserJob,
-        users::{UserQuery, Users},
+        users::Users,
         workflows::Workflows,
     },
 };
@@ -40,8 +40,8 @@ async fn page_of_3000_users_costs_the_same_as_of_1000() {
         let (mut after, mut most) = (None, 0);
         // The first ten pages, which are all pages of 1,000 users.
         for _ in 0..10 {
-            let query = UserQuery { after: after.as_deref(), limit: 100, ..UserQuery::default() };
-            let page = users.list(environment, query).await.unwrap();
+            let request = PageRequest::new(after.as_deref(), 100);
+            let page = users.list(environment, None, request).await.unwrap();
             assert_eq!(page.items.len(), 100);
             after = page.next;
             most = most.max(calls.take().len());
@@ -64,7 +64,7 @@ async fn page_of_3000_workflows_costs_the_same_as_of_1000() {
         calls.take();
         let (mut after, mut most) = (None, 0);
         for _ in 0..10 {
-            let page = workflows.page(environment, (after.as_deref(), 100)).await.unwrap();
+            let page = workflows.page(environment, PageRequest::new(after.as_deref(), 100)).await.unwrap();
             assert_eq!(page.items.len(), 100);
             after = page.next;
             most = most.max(calls.take().len());
@@ -116,7 +116,7 @@ async fn page_of_credentials_may_exceed_a_megabyte() {
     load(&harness.aws, &setting("DIRECTORY_TABLE"), items.collect()).await;
     let credentials = Credentials(harness.directory.clone());
     for (limit, count, all) in [(200, 80, true), (80, 80, true), (79, 79, false)] {
-        let page = credentials.page(environment, user, (None, limit)).await.unwrap();
+        let page = credentials.page(environment, user, PageRequest::first(limit)).await.unwrap();
         assert_eq!((page.items.len(), page.next.is_none()), (count, all), "{limit}");
     }
 }

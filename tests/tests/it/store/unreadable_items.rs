@@ -22,7 +22,7 @@ use tenon::{
     },
     start::{FromAws, connect},
     store::{
-        StoreError, Table,
+        PageRequest, StoreError, Table,
         credentials::Credentials,
         deliveries::Deliveries,
         destinations::Destinations,
@@ -31,7 +31,7 @@ use tenon::{
         health::HealthStore,
         record_pages::Window,
         records::{ListedRecord, RecordKind, Records},
-        users::{UserQuery, Users},
+        users::Users,
         workflows::Workflows,
     },
 };
@@ -91,12 +91,11 @@ async fn break_items(damaged_table: &str, expected_kinds: &[&str]) {
     };
     let of_jim = UserRef::Id(jim.user_id);
     let of_directory = async || {
-        let all_users = UserQuery { status: None, after: None, limit: 50 };
         let found = tokio::join!(
-            users.list(environment, all_users),
+            users.list(environment, None, PageRequest::first(50)),
             users.find(environment, &of_jim),
             workflows.first_by_user(environment, user.user_id, 50),
-            credentials.page(environment, user.user_id, (None, 50)),
+            credentials.page(environment, user.user_id, PageRequest::first(50)),
             destinations.list_with_health(environment),
             of_an_error(),
             async { HealthStore(directory()).get(route).await },
@@ -129,7 +128,7 @@ async fn break_items(damaged_table: &str, expected_kinds: &[&str]) {
             stored.page(environment, &own),
             stored.page(environment, &of_workflow),
             stored.groups(environment, &everything, 5000),
-            deliveries.list(route, None, (None, 50)),
+            deliveries.list(route, None, PageRequest::first(50)),
             of_an_error(),
         );
         vec![
@@ -212,7 +211,7 @@ async fn damaged_errors_end_no_replay_and_no_erasure() {
     for shard in 0..8 {
         let mut after = None;
         loop {
-            let position = (after.as_deref(), 2);
+            let position = PageRequest::new(after.as_deref(), 2);
             let shard = (RecordKind::Errors, shard);
             let page = records.page_of_shard(harness.environment, shard, (None, None), position);
             let page = page.await.unwrap();

@@ -8,8 +8,8 @@ use tenon::{
         user::{Metadata, NewUser, User},
     },
     store::{
-        Table,
-        users::{UpdateUserError, UserQuery, Users},
+        PageRequest, Table,
+        users::{UpdateUserError, Users},
     },
 };
 use tests::{
@@ -148,7 +148,7 @@ async fn users_and_names_match_an_in_memory_model() {
                 assert_eq!(users.find(environment, &name).await.unwrap().as_ref(), model.holder(canonical), "{text}");
             }
         }
-        let page = users.list(environment, UserQuery { limit: 1000, ..UserQuery::default() }).await.unwrap();
+        let page = users.list(environment, None, PageRequest::first(1000)).await.unwrap();
         model.users.sort_by_key(|user| std::cmp::Reverse(user.user_id));
         assert_eq!(page.items, model.users);
     }
