@@ -3,9 +3,10 @@
 mod queue;
 mod settle;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Deserialize;
 
 use super::{
     errors::Retention,
@@ -65,6 +66,16 @@ pub struct Search {
     pub next: Option<Timestamp>,
 }
 
+/// Recorded state of a delivery.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Recorded {
+    #[serde(flatten)]
+    key: Key,
+    status: DeliveryStatus,
+    next_attempt_at: Option<Timestamp>,
+}
+
 /// Maximum number of items that a settlement writes, except those of replays.
 const WRITES_PER_SETTLEMENT: usize = 3;
 /// Maximum number of items in a transaction (AWS limit).
@@ -76,35 +87,67 @@ const MAX_COUNTED: usize = 100;
 
 impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
-    /// were not written completely. Each record occurs at most once. Two items per delivery, one
-    /// `BatchWriteItem` per 25 items; two more writes for each delivery that did not become pending.
+    /// were not written completely. Each record occurs at most once. If a first attempt is repeated, what was recorded
+    /// before remains: a finished delivery does not become pending again, and one that waits keeps its attempts.
+    /// Two items per delivery, one `BatchGetItem` per 100 deliveries and one `BatchWriteItem` per 25 items; one write
+    /// for each delivery that waits already, and two more for each that did not become pending.
     pub async fn add(
         &self,
         route: Route,
         deliveries: &[(PendingDelivery, Option<Attempt>)],
     ) -> Result<Vec<usize>, StoreError> {
-        let delivery_items = deliveries.iter().map(|(pending, attempt)| {
-            let delivery = Delivery {
-                record: pending.record.record_id(),
-                destination_id: route.destination,
-                status: DeliveryStatus::Pending,
-                attempts: attempt.iter().cloned().collect(),
-                next_attempt_at: Some(pending.next_attempt_at),
-            };
-            delivery_item(route, pending.record, &delivery, self.retention.expires_at(pending.recorded_at()))
-        });
-        let items = delivery_items.chain(deliveries.iter().map(|(pending, _)| self.item(route, pending)));
-        let items = items.collect::<Result<Vec<Item>, StoreError>>()?;
-        let unwritten: BTreeSet<usize> =
-            self.table.put_all(&items, |item| Ok(item.clone())).await.into_iter().collect();
-        let (attempts, pending): (BTreeSet<usize>, BTreeSet<usize>) =
-            unwritten.into_iter().partition(|index| *index < deliveries.len());
-        let pending: BTreeSet<usize> = pending.into_iter().map(|index| index - deliveries.len()).collect();
-        let withdrawn: Vec<_> = pending.iter().filter_map(|index| Some(&deliveries.get(*index)?.0)).collect();
-        if let Err(error) = self.withdraw(route, &withdrawn).await {
+        let recorded = self.recorded(route, deliveries.iter().map(|(pending, _)| pending.record)).await?;
+        let (mut rows, mut waiting, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, (pending, attempt)) in deliveries.iter().enumerate() {
+            match recorded.get(&keys::delivery(route, pending.record)) {
+                Some(Recorded { status: DeliveryStatus::Pending, next_attempt_at, .. }) => {
+                    let next_attempt_at = next_attempt_at.unwrap_or(pending.next_attempt_at);
+                    repeated.push((index, PendingDelivery { next_attempt_at, ..pending.clone() }));
+                }
+                Some(_) => {}
+                None => {
+                    let delivery = Delivery {
+                        record: pending.record.record_id(),
+                        destination_id: route.destination,
+                        status: DeliveryStatus::Pending,
+                        attempts: attempt.iter().cloned().collect(),
+                        next_attempt_at: Some(pending.next_attempt_at),
+                    };
+                    let expires_at = self.retention.expires_at(pending.recorded_at());
+                    rows.push((index, delivery_item(route, pending.record, &delivery, expires_at)?));
+                    waiting.push((index, self.item(route, pending)?));
+                }
+            }
+        }
+        let count = rows.len();
+        let items = [rows, waiting].concat();
+        let unwritten = self.table.put_all(&items, |(_, item)| Ok(item.clone())).await;
+        let (of_rows, of_waiting): (Vec<usize>, Vec<usize>) = unwritten.into_iter().partition(|at| *at < count);
+        let indices = |at: Vec<usize>| at.into_iter().filter_map(|at| Some(items.get(at)?.0)).collect::<BTreeSet<_>>();
+        let (mut unwritten, withdrawn) = (indices(of_rows), indices(of_waiting));
+        let pending: Vec<_> = withdrawn.iter().filter_map(|index| Some(&deliveries.get(*index)?.0)).collect();
+        if let Err(error) = self.withdraw(route, &pending).await {
             tracing::warn!(error = %ErrorChain(&error), "failed to withdraw deliveries that did not become pending");
         }
-        Ok(attempts.union(&pending).copied().collect())
+        unwritten.extend(withdrawn);
+        for (index, pending) in repeated {
+            if let Err(error) = self.table.put(Put::if_absent(self.item(route, &pending)?)).await {
+                tracing::warn!(error = %ErrorChain(&error), "failed to record a pending delivery");
+                unwritten.insert(index);
+            }
+        }
+        Ok(unwritten.into_iter().collect())
+    }
+
+    /// Returns what is recorded of the deliveries of records. One `BatchGetItem` per 100 records.
+    async fn recorded(
+        &self,
+        route: Route,
+        records: impl Iterator<Item = RecordKey>,
+    ) -> Result<BTreeMap<Key, Recorded>, StoreError> {
+        let wanted: Vec<Key> = records.map(|record| keys::delivery(route, record)).collect();
+        let found: Vec<Recorded> = self.table.get_all(&wanted).await?;
+        Ok(found.into_iter().map(|recorded| (recorded.key.clone(), recorded)).collect())
     }
 
     /// Deletes deliveries that may have been stored in part. Otherwise one would be shown as pending until it

@@ -207,6 +207,64 @@ async fn delivery_is_settled_once() {
 }
 
 #[tokio::test]
+async fn repeated_first_attempt_keeps_what_was_recorded_since() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
+    let replays = Replays(table("DIRECTORY_TABLE").await);
+    let (route, now) = (route(), Timestamp::now());
+    let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
+    let failed = |seconds| {
+        let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
+        let next_attempt_at = now + Duration::from_secs(seconds);
+        let delivery = PendingDelivery { attempts: 1, next_attempt_at, ..PendingDelivery::first(record, now) };
+        (delivery, Some(attempt(500)))
+    };
+    let [delivered, waiting, new] = [0, 5, 0].map(failed);
+    assert!(pending.add(route, &[delivered.clone(), waiting.clone()]).await.unwrap().is_empty());
+    let settlement =
+        Settlement { delivery: delivered.0.clone(), attempt: Some(attempt(200)), disposition: Disposition::Delivered };
+    pending.settle(route, &replays, &[settlement]).await.unwrap();
+
+    // The message that led to the first attempts arrives again.
+    let again = |(delivery, _): &(PendingDelivery, _)| {
+        let next_attempt_at = now + Duration::from_secs(10);
+        (PendingDelivery { next_attempt_at, ..delivery.clone() }, Some(attempt(503)))
+    };
+    let repeated = [again(&delivered), again(&waiting), new.clone()];
+    assert!(pending.add(route, &repeated).await.unwrap().is_empty());
+
+    let shown = deliveries.list(route, None, PageRequest::first(100)).await.unwrap().items;
+    let of = |(delivery, _): &(PendingDelivery, _)| {
+        let shown = shown.iter().find(|shown| shown.record == delivery.record.record_id()).unwrap();
+        let responses: Vec<_> = shown.attempts.iter().map(|attempt| attempt.status).collect();
+        (shown.status, responses)
+    };
+    assert_eq!(of(&delivered), (DeliveryStatus::Delivered, vec![Some(500), Some(200)]));
+    assert_eq!(of(&waiting), (DeliveryStatus::Pending, vec![Some(500)]));
+    assert_eq!(of(&new), (DeliveryStatus::Pending, vec![Some(500)]));
+    let waits = pending.search(route, now, 100).await.unwrap().found.readable;
+    let mut records: Vec<_> = waits.iter().map(|waiting| waiting.record).collect();
+    let mut expected = [waiting.0.record, new.0.record];
+    records.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(records, expected, "each waits once, and what was delivered does not");
+
+    // The process stopped between the two items of a delivery.
+    let lost = waits.into_iter().find(|delivery| delivery.record == waiting.0.record).unwrap();
+    let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    for shard in 0..keys::DELIVERY_SHARDS {
+        let pk = keys::pending_deliveries(route.environment, route.destination, shard);
+        for item in query(&aws, &setting("ERRORS_TABLE"), &pk).await {
+            let delete = aws_sdk_dynamodb::Client::new(&aws).delete_item().table_name(setting("ERRORS_TABLE"));
+            delete.key("pk", item["pk"].clone()).key("sk", item["sk"].clone()).send().await.unwrap();
+        }
+    }
+    assert!(pending.add(route, &[again(&waiting)]).await.unwrap().is_empty());
+    let waits = pending.search(route, now, 100).await.unwrap().found.readable;
+    assert!(waits.contains(&lost), "it would be pending for ever");
+}
+
+#[tokio::test]
 async fn search_in_small_steps_returns_every_pending_delivery_in_the_order_of_attempts() {
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let (route, now) = (route(), Timestamp::now());
