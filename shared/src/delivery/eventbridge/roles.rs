@@ -110,10 +110,8 @@ impl AssumeError {
     pub fn outcome(self) -> Outcome {
         match self.cause {
             Cause::Denied | Cause::RegionDisabled | Cause::Rejected => Outcome::Failed(self.attempt, Failure::Refused),
-            Cause::Busy => Outcome::Failed(self.attempt, Failure::Busy(None)),
-            Cause::Unreachable => Outcome::Failed(self.attempt, Failure::Unreachable),
-            // Not the customer's fault.
-            Cause::OwnCredentials => Outcome::Skipped,
+            // STS counts the calls of Tenon's account: nothing of this is the fault of the customer.
+            Cause::Busy | Cause::Unreachable | Cause::OwnCredentials => Outcome::Skipped,
         }
     }
 
@@ -252,8 +250,14 @@ impl Roles {
             Err(refusal) => {
                 let status = refusal.raw_response().map(|response| response.status().as_u16());
                 let cause = Cause::of(refusal.code(), sdk_failure(&refusal));
-                if cause == Cause::OwnCredentials {
-                    tracing::error!(error = %ErrorChain(&refusal), "AWS STS rejected the credentials of the function");
+                match cause {
+                    Cause::OwnCredentials => {
+                        tracing::error!(error = %ErrorChain(&refusal), "AWS STS rejected the credentials of the function");
+                    }
+                    Cause::Busy | Cause::Unreachable => {
+                        tracing::warn!(error = %ErrorChain(&refusal), "AWS STS unavailable, skipped attempts");
+                    }
+                    Cause::Denied | Cause::RegionDisabled | Cause::Rejected => {}
                 }
                 let response = match cause {
                     // The message of AWS names the role of the function.
