@@ -186,12 +186,15 @@ impl UserJobs {
         Ok(updated.and_then(|job| job.counts).unwrap_or(counts))
     }
 
-    /// Returns the next items that a deleted user owned, or none if no item is left. One query and one
-    /// `BatchGetItem` per 100 workflows.
+    /// Returns the next items that a deleted user owned, or none if no item is left: first the installations, which
+    /// show the others. One or two queries and one `BatchGetItem` per 100 workflows.
     pub async fn owned(&self, job: &Deletion) -> Result<Option<Owned>, StoreError> {
         let pk = keys::user_partition(job.environment_id, job.user_id);
-        let (items, _) =
-            self.directory.first_items(std::slice::from_ref(&pk), &Range::all(TABLE), ITEMS_PER_STEP).await?;
+        let (of_user, installations) = (std::slice::from_ref(&pk), Range::of_prefix(keys::INSTALLATION_PREFIX));
+        let (mut items, _) = self.directory.first_items(of_user, &installations, ITEMS_PER_STEP).await?;
+        if items.is_empty() {
+            (items, _) = self.directory.first_items(of_user, &Range::all(TABLE), ITEMS_PER_STEP).await?;
+        }
         if items.is_empty() {
             return Ok(None);
         }
@@ -227,8 +230,13 @@ impl UserJobs {
         self.directory.delete_all(owned.own).await
     }
 
-    /// Completes a deletion with its receipt, unless another run has. One transaction.
+    /// Completes a deletion with its receipt, unless another run has. Fails while a change of the user's status may
+    /// still store events, which come before the receipt. One read and one transaction.
     pub async fn complete_deletion(&self, job: &Deletion, receipt: &[Event]) -> Result<(), StoreError> {
+        let change = keys::status_change(job.environment_id, job.user_id);
+        if self.directory.get_item(&change).await?.is_some() {
+            return Err(StoreError::Busy("a change of the user's status is not complete".into()));
+        }
         let delete = Delete::existing(&keys::deletion(job.environment_id, job.user_id));
         let events = self.outbox.prepare(receipt)?;
         self.directory.transact_and_send(vec![delete.into()], events).await.map(|_| ())

@@ -10,12 +10,15 @@ use tenon::{
     domain::{id::EnvironmentId, timestamp::Timestamp},
     start::{FromAws, connect},
     store::{
-        Table,
+        StoreError, Table,
         erasures::{Erasure, Erasures},
         user_jobs::{UserJob, UserJobs},
     },
 };
-use tests::{aws, setting};
+use tests::{
+    aws, setting,
+    table_items::{load, owned_items},
+};
 
 use super::process::{Process, installation};
 use crate::endpoints::{Request, request, text};
@@ -91,8 +94,11 @@ impl Backend {
             let open = self.open_jobs().await;
             let Some(job) = open.choose(&mut rand::rng()) else { return };
             let running = self.worker.run(job);
-            if let Some(ran) = self.process.crash.at(rand::random_range(0..20), rand::random(), running).await {
-                ran.unwrap();
+            match self.process.crash.at(rand::random_range(0..20), rand::random(), running).await {
+                // A deletion waits for the events of a change of the user's status.
+                Some(Err(StoreError::Busy(_))) => assert!(open.len() > 1, "{job:?}"),
+                Some(ran) => ran.unwrap(),
+                None => {}
             }
         }
     }
@@ -362,6 +368,50 @@ async fn no_change_has_no_event() {
     process.call("credentials_status", set).await;
     backend.run_jobs().await;
     assert_eq!(backend.events("").await.len(), count);
+}
+
+#[tokio::test]
+async fn deletion_of_a_user_completes_after_the_events_of_its_former_changes() {
+    let backend = Backend::start().await;
+    let process = &backend.process;
+    let user = process.create_user("joe").await;
+    let body = json!({ "userId": user, "name": "Own" });
+    process.call("workflows_create", request("POST /workflows").body(body)).await;
+    process.call("users_status", request("POST /users/{user}/disable").with("user", &user)).await;
+    process.call("users_delete", request("DELETE /users/{user}").with("user", &user)).await;
+    let open = backend.open_jobs().await;
+    let (deletions, changes): (Vec<_>, Vec<_>) = open.iter().partition(|job| matches!(job, UserJob::Deletion(_)));
+    let (&[deletion], &[change]) = (&deletions[..], &changes[..]) else { panic!("{open:?}") };
+
+    assert!(matches!(backend.worker.run(deletion).await, Err(StoreError::Busy(_))));
+    backend.worker.run(change).await.unwrap();
+    backend.worker.run(deletion).await.unwrap();
+
+    assert!(backend.open_jobs().await.is_empty());
+    assert_eq!(backend.events("&type=user.deleted").await.len(), 1);
+}
+
+#[tokio::test]
+async fn deleted_installation_is_shown_as_it_was_whatever_else_its_user_owned() {
+    let backend = Backend::start().await;
+    let process = &backend.process;
+    process.put_integration("a", &["k0"], true).await;
+    let user = process.create_user("joe").await;
+    let body = json!({ "credentials": { "shop": { "data": {} } } });
+    let put = installation("PUT /users/{user}/installations/{integrationId}", &user, "a").body(body);
+    let (_, installed) = process.call("installations_put", put).await;
+    // More than are deleted in one step.
+    let (_, items) = owned_items(backend.environment(), user.parse().unwrap(), 250);
+    load(&aws(&setting("AWS_ACCESS_KEY_ID")).await, &setting("DIRECTORY_TABLE"), items).await;
+
+    process.call("users_delete", request("DELETE /users/{user}").with("user", &user)).await;
+    backend.run_jobs().await;
+
+    let events = backend.events("&type=installation.deleted").await;
+    let [deleted] = &events[..] else { panic!("{events:?}") };
+    for part in ["attention", "credentialIds"] {
+        assert_eq!(deleted["data"][part], installed[part], "{part}");
+    }
 }
 
 #[tokio::test]
