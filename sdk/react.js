@@ -77,7 +77,7 @@ function withLatestFunctions(latest) {
   if (isFunction(token)) options.token = () => latest.current.token();
   if (isFunction(connect)) options.connect = (account) => latest.current.connect?.(account);
   if (on && typeof on === "object") {
-    const replaced = EVENTS.filter((name) => isFunction(on[name] ?? open));
+    const replaced = EVENTS.filter((name) => on[name] == null || isFunction(on[name]));
     options.on = { ...on, ...Object.fromEntries(replaced.map((name) => [name, (detail) => latest.current.on?.[name]?.(detail)])) };
   }
   return options;

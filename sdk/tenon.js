@@ -35,8 +35,8 @@ const RULES = {
   connect: anyFunction,
   url: [
     (value) => {
-      const { protocol, hostname, origin } = new URL(value);
-      return (protocol === "https:" || (protocol === "http:" && /^(localhost|127\.0\.0\.1)$/.test(hostname))) && origin !== globalThis.origin;
+      const { origin } = new URL(value);
+      return ORIGIN.test(origin) && origin !== globalThis.origin;
     },
     "must be an https URL of another origin, or http on localhost and 127.0.0.1",
   ],
@@ -54,7 +54,7 @@ const RULES = {
     "must be one to three https origins, or http on localhost and 127.0.0.1, the first of this page",
   ],
   on: [
-    (value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && isFunction(value[name] ?? open)),
+    (value) => isObject(value) && Object.keys(value).every((name) => EVENTS.includes(name) && (value[name] == null || isFunction(value[name]))),
     `must be an object of functions: ${EVENTS.join(", ")}`,
   ],
 };
@@ -142,7 +142,7 @@ function open(given) {
     // A blocked frame loads too.
     onload: () => {
       clearTimeout(timer);
-      if (!port) timer = setTimeout(showFailure, 2000);
+      if (!port && !notice) timer = setTimeout(showFailure, 2000);
     },
   }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
   let pressed = false;
@@ -206,9 +206,9 @@ function open(given) {
     try {
       const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
       const token = await Promise.race([tokenFunction(), timeout]);
-      // Not the page of an error.
-      if (typeof token === "string" && /^\s*[\w.-]+\s*$/.test(token)) return token.trim();
-      console.warn("tenon: the token function returned no token");
+      // Not the page of an error, or a key.
+      if (typeof token === "string" && /^\s*([\w-]+\.){2}[\w-]+\s*$/.test(token)) return token.trim();
+      console.warn("tenon: the token function returned no user token");
     } catch (error) {
       console.warn("tenon: the token function failed:", error);
     } finally {

@@ -25,7 +25,7 @@ window.render = (name, generation, props) => {
   const handlers = name === "TenonModal" && Object.fromEntries(
     EVENTS.map((event) => [`on${event}`, (detail) => window.events.push([generation, event, detail])]),
   );
-  const token = () => `token-${window.tokens.push(generation)}`;
+  const token = () => `a.user.token-${window.tokens.push(generation)}`;
   const own = name === "Dialog" ? { generation } : handlers;
   root.render(<StrictMode>{Component && <Component token={token} {...own} {...props} />}</StrictMode>);
 };

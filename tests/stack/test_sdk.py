@@ -4,7 +4,6 @@ import http.server
 import re
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,10 +46,10 @@ parent.postMessage({ tenon: "ready", v: 1 }, "*");
 HOST = """<!doctype html><html lang=en><meta charset=utf-8><title>Host</title>
 <body><button id=first>First</button><button id=second>Second</button><div id=place><p>Other content</p></div>
 <script src=/before.js></script><script type=module src=/host.js></script>"""
-# Twenty seconds take as long as the test wants.
+# The times in which the page must load and get ready are as long as the test wants.
 BEFORE_SCRIPT = """const patience = Number(new URLSearchParams(location.search).get("patience"));
 const realTimeout = setTimeout;
-window.setTimeout = (run, ms, ...rest) => realTimeout(run, ms === 20000 && patience ? patience : ms, ...rest);
+window.setTimeout = (run, ms, ...rest) => realTimeout(run, [20000, 2000].includes(ms) && patience ? patience : ms, ...rest);
 window.violations = [];
 addEventListener("securitypolicyviolation", ({ violatedDirective }) => violations.push(violatedDirective));
 window.closedPorts = 0;
@@ -67,7 +66,7 @@ HOST_SCRIPT = """import { open } from "{api}/v1/tenon.js";
 window.open = open;
 window.calls = 0;
 window.events = [];
-window.token = () => `token-${++calls}`;
+window.token = () => `a.user.token-${++calls}`;
 window.on = Object.fromEntries({events}.map((name) => [name, (detail) => events.push([name, detail])]));
 window.fail = () => { throw new Error("bug of the host"); };
 window.show = (options) => { window.modal = open({ token, on, ...options }); };
@@ -78,7 +77,11 @@ EARLY = """<!doctype html><html lang=en><meta charset=utf-8><title>Early</title>
 <tenon-modal inline theme=dark integration-id=shopify></tenon-modal>
 <script src=/early.js></script><script type=module src="{api}/v1/tenon.js"></script>"""
 EARLY_SCRIPT = """Object.assign(document.querySelector("tenon-modal"),
-  { token: () => "early", theme: "light", prefill: { settings: { region: "eu" } } });"""
+  { token: () => "an.early.token", theme: "light", prefill: { settings: { region: "eu" } } });"""
+
+
+OPEN = threading.Event()
+OPEN.set()
 
 
 @dataclass
@@ -91,6 +94,8 @@ class Site:
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     # Request headers by path.
     requests: dict[str, dict[str, str]] = field(default_factory=dict)
+    # Responses that wait, by path.
+    held: dict[str, threading.Event] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         site = self
@@ -99,6 +104,7 @@ class Site:
             def do_GET(self) -> None:
                 path = urlsplit(self.path).path
                 site.requests[path] = {name.lower(): value for name, value in self.headers.items()}
+                site.held.get(path, OPEN).wait(60)
                 kind, body = site.pages.get(path, ("text/plain", "not found"))
                 self.send_response(200 if path in site.pages else 404)
                 self.send_header("content-type", f"{kind}; charset=utf-8")
@@ -113,6 +119,11 @@ class Site:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = server.server_port
         threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def hold(self, path: str) -> threading.Event:
+        """Delays the responses of a path until the returned event is set."""
+        self.held[path] = threading.Event()
+        return self.held[path]
 
 
 class Host:
@@ -204,8 +215,12 @@ class Host:
         return x, y, width, height
 
     def settle(self) -> None:
-        """Waits until messages that were already sent have arrived."""
-        time.sleep(0.3)
+        """Waits until messages that were already sent have arrived.
+
+        Draws five pictures, which a busy machine does later.
+        """
+        self.browser.run("""const picture = () => new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+            return (async () => { for (let count = 0; count < 5; count += 1) await picture(); })()""")
 
     def is_open(self) -> bool:
         """Returns whether the page contains anything of a modal."""
@@ -229,7 +244,7 @@ def host(session: Host) -> Host:
 
 def test_page_starts_with_token_and_given_options(host: Host) -> None:
     host.show()
-    assert host.messages() == [{"type": "start", "token": "token-1", "options": {"inline": False}}]
+    assert host.messages() == [{"type": "start", "token": "a.user.token-1", "options": {"inline": False}}]
     host.run("modal.close()")
     options = {
         "integrationId": "shopify",
@@ -242,7 +257,7 @@ def test_page_starts_with_token_and_given_options(host: Host) -> None:
     }
     host.show(**options)
     [start] = host.messages()
-    assert start == {"type": "start", "token": "token-2", "options": {**options, "inline": False}}
+    assert start == {"type": "start", "token": "a.user.token-2", "options": {**options, "inline": False}}
 
 
 def test_options_may_be_proxies(host: Host) -> None:
@@ -352,7 +367,7 @@ def test_each_ready_gets_a_new_port_and_the_old_one_is_closed(host: Host) -> Non
         frame.run("sayReady()")
         frame.wait("return messages.length === 2")
         starts = frame.run("return messages.map(({ type, token }) => `${type} ${token}`)")
-        assert starts == ["start token-1", "start token-2"]
+        assert starts == ["start a.user.token-1", "start a.user.token-2"]
     assert host.run("return closedPorts") == 1
     with host.frame() as frame:
         frame.run("ports[0].postMessage({ type: 'event', name: 'installed', detail: {} })")
@@ -367,7 +382,7 @@ def test_reloaded_frame_starts_again(host: Host) -> None:
     host.run("modal.setTheme('dark')")
     with host.frame() as frame:
         frame.run("location.reload()")
-    wait(lambda: host.messages("start")[0]["token"] == "token-2", 10, "second start")
+    wait(lambda: host.messages("start")[0]["token"] == "a.user.token-2", 10, "second start")
     [start] = host.messages()
     assert start["options"] == {"inline": False, "theme": "dark"}
 
@@ -378,7 +393,7 @@ def test_token_function_is_called_while_the_page_loads(host: Host) -> None:
     with host.frame() as frame:
         frame.wait("return typeof sayReady === 'function'")
         frame.run("sayReady()")
-    assert host.messages("start")[0]["token"] == "token-1"
+    assert host.messages("start")[0]["token"] == "a.user.token-1"
     assert host.run("return calls") == 1
 
 
@@ -392,24 +407,26 @@ def test_renewal_calls_the_function_again_but_not_twice_concurrently(host: Host)
         frame.run("send({ type: 'renew' }, { type: 'renew' })")
         host.settle()
     assert host.run("return calls") == 1
-    host.run("answers[0](' one\\n')")
-    assert [message["token"] for message in host.messages(count=3)] == ["one"] * 3
+    host.run("answers[0](' token.number.one\\n')")
+    assert [message["token"] for message in host.messages(count=3)] == ["token.number.one"] * 3
     host.send({"type": "renew"})
     host.wait("return answers.length === 2")
-    host.run("answers[1]('two')")
-    assert host.messages("token", 3)[2] == {"type": "token", "token": "two"}
+    host.run("answers[1]('token.number.two')")
+    assert host.messages("token", 3)[2] == {"type": "token", "token": "token.number.two"}
 
 
 def test_failed_token_is_null_with_a_warning(host: Host) -> None:
     functions = {
         "() => { throw new Error('not signed in') }": "Error: not signed in",
         "() => Promise.reject(new Error('offline'))": "Error: offline",
-        "() => undefined": "returned no token",
-        "() => null": "returned no token",
-        "() => 7": "returned no token",
-        "() => ({ token: 'secret' })": "returned no token",
-        "async () => '  '": "returned no token",
-        "async () => '<!doctype html><title>Not found: secret</title>'": "returned no token",
+        "() => undefined": "returned no user token",
+        "() => null": "returned no user token",
+        "() => 'tn_live_secret'": "returned no user token",
+        "() => 'undefined'": "returned no user token",
+        "() => 7": "returned no user token",
+        "() => ({ token: 'secret' })": "returned no user token",
+        "async () => '  '": "returned no user token",
+        "async () => '<!doctype html><title>Not found: secret</title>'": "returned no user token",
     }
     for function, warning in functions.items():
         host.run(f"show({{ token: {function} }})")
@@ -424,10 +441,10 @@ def test_failed_token_is_null_with_a_warning(host: Host) -> None:
 
 def test_token_function_that_does_not_return_counts_as_failed(host: Host) -> None:
     host.load("/?patience=300")
-    host.run("show({ token: () => { calls += 1; return calls === 1 ? new Promise(() => {}) : 'token' } })")
+    host.run("show({ token: () => { calls += 1; return calls === 1 ? new Promise(() => {}) : 'a.user.token' } })")
     assert host.messages("start")[0]["token"] is None
     host.send({"type": "renew"})
-    assert host.messages("token")[0]["token"] == "token"
+    assert host.messages("token")[0]["token"] == "a.user.token"
 
 
 def test_token_appears_neither_in_the_page_nor_in_storage(host: Host) -> None:
@@ -700,6 +717,22 @@ def test_page_that_does_not_load_is_reported(host: Host) -> None:
         assert frame.run("return document.hasFocus()")
 
 
+def test_page_that_fails_after_it_was_reported_is_reported_once(host: Host) -> None:
+    late = host.service.hold("/late/modal")
+    host.load("/?patience=500")
+    host.run(f"show({{ url: '{host.api}/late', mount: document.getElementById('place') }})")
+    host.wait("return document.querySelector('[role=alert]')")
+    host.run("document.querySelector('iframe').addEventListener('load', () => { window.loadedLate = true; })")
+    late.set()
+    host.wait("return window.loadedLate")
+    # A timer that starts later with the same time ends later.
+    host.run("return new Promise((end) => setTimeout(end, patience))")
+    assert host.run("return document.querySelectorAll('[role=alert]').length") == 1
+    host.run("modal.close()")
+    assert not host.is_open()
+    assert host.run("return events") == [["failed", {"reason": "load"}], ["close", {}]]
+
+
 def test_strict_content_security_policy_suffices(host: Host) -> None:
     host.load("/strict?patience=500")
     host.show()
@@ -718,12 +751,12 @@ def test_strict_content_security_policy_suffices(host: Host) -> None:
 
 def test_modals_are_independent(host: Host) -> None:
     host.run("""window.seen = [];
-        window.modals = ["a", "b"].map((name) => open({ token: () => name, integrationId: name,
+        window.modals = ["a", "b"].map((name) => open({ token: () => `a.token.${name}`, integrationId: name,
           on: { updated: ({ integrationId }) => seen.push([name, integrationId]), close: () => seen.push([name, "close"]) } }));
         document.querySelectorAll("iframe").forEach((frame, index) => { frame.id = ["a", "b"][index]; })""")
     for name in ("a", "b"):
         [start] = host.messages("start", selector=f"#{name}")
-        assert (start["token"], start["options"]["integrationId"]) == (name, name)
+        assert (start["token"], start["options"]["integrationId"]) == (f"a.token.{name}", name)
     for name in ("b", "a"):
         host.send({"type": "event", "name": "updated", "detail": {"integrationId": name}}, selector=f"#{name}")
         host.wait("return seen.at(-1)?.[0] === arguments[0]", name)
@@ -801,15 +834,15 @@ def test_part_of_a_bundle_requires_the_url(host: Host) -> None:
 def test_classic_script_works_and_may_be_loaded_twice(host: Host) -> None:
     host.load("/classic")
     assert host.browser.log() == []
-    host.run("window.modal = Tenon.open({ token: () => 'classic' })")
+    host.run("window.modal = Tenon.open({ token: () => 'a.classic.token' })")
     assert host.run("return document.querySelector('iframe').src").startswith(f"{host.api}/v1/modal?")
-    assert host.messages("start")[0]["token"] == "classic"
+    assert host.messages("start")[0]["token"] == "a.classic.token"
     host.run("modal.close()")
     host.run(
-        "return import(arguments[0]).then(({ open }) => { window.modal = open({ token: () => 'module' }); })",
+        "return import(arguments[0]).then(({ open }) => { window.modal = open({ token: () => 'a.module.token' }); })",
         f"{host.api}/tenon.js",
     )
-    assert host.messages("start")[0]["token"] == "module"
+    assert host.messages("start")[0]["token"] == "a.module.token"
     assert sorted(host.run("return Object.keys(Tenon)")) == ["open"]
 
 
@@ -861,9 +894,9 @@ def test_new_functions_of_an_element_apply_and_none_closes_it(host: Host) -> Non
     for attributes in ({"inline": ""}, {"open": ""}):
         host.run(ADD_ELEMENT + "element.token = token; element.connect = () => events.push('first')", attributes)
         host.messages("start")
-        host.run(f"{ELEMENT}.token = () => 'of-another'; {ELEMENT}.connect = () => events.push('second')")
+        host.run(f"{ELEMENT}.token = () => 'of.another.user'; {ELEMENT}.connect = () => events.push('second')")
         host.send({"type": "renew"}, {"type": "connect", "detail": {}})
-        assert host.messages("token")[-1] == {"type": "token", "token": "of-another"}
+        assert host.messages("token")[-1] == {"type": "token", "token": "of.another.user"}
         host.messages("connected")
         host.run(f"{ELEMENT}.token = null")
         assert not host.is_open()
@@ -874,7 +907,7 @@ def test_new_functions_of_an_element_apply_and_none_closes_it(host: Host) -> Non
 def test_properties_may_be_set_before_the_script_is_loaded(host: Host) -> None:
     host.load("/early")
     [start] = host.messages("start")
-    assert start["token"] == "early"
+    assert start["token"] == "an.early.token"
     assert start["options"] == {
         "integrationId": "shopify",
         "theme": "light",

@@ -27,7 +27,7 @@ window.responses = [];
 const callback = (response) => responses.push(response);
 window.alloy = Alloy();
 alloy.setUrl("{api}/v1");
-alloy.setToken("token-1");
+alloy.setToken("a.user.token-1");
 window.call = (method, params) => alloy[method]({ callback, ...params });
 """
 # Page without React, whose only use of the package is the element.
@@ -113,7 +113,7 @@ def test_dialog_opens_once_in_strict_mode(page: Page) -> None:
     page.render("TenonModal", open=True, integrationId="shopify", theme="light")
     [start] = page.host.messages(selector="dialog iframe")
     assert start["options"] == {"integrationId": "shopify", "theme": "light", "inline": False}
-    assert start["token"] == "token-1"
+    assert start["token"] == "a.user.token-1"
     page.host.settle()
     assert page.host.run("return document.querySelectorAll('iframe').length") == 1
     assert page.tokens() == [1]
@@ -129,7 +129,7 @@ def test_new_functions_and_theme_apply_without_reopening(page: Page) -> None:
         assert page.host.messages("theme") == [{"type": "theme", "theme": theme}]
     page.host.send({"type": "event", "name": "installed", "detail": INSTALLED}, {"type": "renew"})
     assert page.events(1) == [[3, "Installed", INSTALLED]]
-    assert page.host.messages("token") == [{"type": "token", "token": "token-2"}]
+    assert page.host.messages("token") == [{"type": "token", "token": "a.user.token-2"}]
     assert page.tokens() == [1, 3]
     assert [message["type"] for message in page.host.messages()] == ["start", "theme", "token"]
 
@@ -248,10 +248,10 @@ def test_production_build_registers_the_element(session: Host, sdk_package: Path
     session.load("/element/index.html")
     assert session.wait("return window.isDefined")
     session.run(
-        "Object.assign(document.querySelector('tenon-modal'), { token: () => 'a' }).setAttribute('url', arguments[0])",
+        "Object.assign(document.querySelector('tenon-modal'), { token: () => 'a.user.token' }).setAttribute('url', arguments[0])",
         f"{session.api}/v1",
     )
-    assert session.messages("start")[0]["token"] == "a"
+    assert session.messages("start")[0]["token"] == "a.user.token"
 
 
 @pytest.fixture
@@ -270,7 +270,11 @@ def old_page(session: Host) -> Callable[..., None]:
 def test_installation_calls_the_callback_once(session: Host, old_page: Callable[..., None], method: str) -> None:
     old_page(method, integrationId="shopify", alwaysShowAuthentication=True)
     [start] = session.messages("start")
-    assert start == {"type": "start", "token": "token-1", "options": {"integrationId": "shopify", "inline": False}}
+    assert start == {
+        "type": "start",
+        "token": "a.user.token-1",
+        "options": {"integrationId": "shopify", "inline": False},
+    }
     change = {"type": "event", "name": "updated" if method == "update" else "installed", "detail": INSTALLED}
     session.send(change, change, {"type": "close"})
     assert session.wait("return responses.length && responses") == [{"success": True}]
