@@ -141,6 +141,12 @@ class Response(NamedTuple):
 # Refusals of API Gateway, which are not problem documents.
 UNAUTHORIZED = Response.of('{"message": "Unauthorized"}', "application/json", 401)
 FORBIDDEN = Response.of('{"message": "Forbidden"}', "application/json", 403)
+# Refusal of a token that has expired since API Gateway accepted it.
+EXPIRED = Response.of(
+    '{"type": "urn:tenon:problem:unauthorized", "status": 401, "message": "is required"}',
+    "application/problem+json",
+    401,
+)
 INVALID = Response.of(
     '{"status": 422, "errors": [{"pointer": "", "detail": "is wrong"}]}', "application/problem+json", 422
 )
@@ -1447,7 +1453,7 @@ def open_filled_form(site: Site) -> None:
 
 
 def test_renewed_token_keeps_what_was_typed(site: Site, user: User) -> None:
-    for refusal in (UNAUTHORIZED, FORBIDDEN):
+    for refusal in (UNAUTHORIZED, FORBIDDEN, EXPIRED):
         site.load()
         open_filled_form(site)
         site.front.fault("PUT", refusal, times=1)

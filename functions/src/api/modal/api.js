@@ -117,11 +117,14 @@ async function request(method, path, body, bearer, headers) {
   }
 }
 
-// API Gateway refuses a token with a message, and without a problem document. A proxy may refuse a request in any form.
+const UNAUTHORIZED = "urn:tenon:problem:unauthorized";
+
+// API Gateway refuses a token with a message, and without a problem document. It remembers valid tokens for some time,
+// so that the API itself refuses one that has expired meanwhile. A proxy may refuse a request in any form.
 async function isTokenRefused(response) {
   if (![401, 403].includes(response.status)) return false;
   const refusal = await response.clone().json().catch(() => null);
-  return Boolean(refusal?.message) && !refusal.type;
+  return refusal?.type ? refusal.type === UNAUTHORIZED : Boolean(refusal?.message);
 }
 
 const KINDS = { 403: "forbidden", 404: "gone", 410: "gone", 412: "changed", 422: "invalid", 429: "busy" };

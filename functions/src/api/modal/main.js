@@ -149,6 +149,7 @@ async function openIntegration(id, message) {
   }, ({ integration, errors }) => {
     const installation = installationOf(id);
     if (!installation && !integration) {
+      console.warn(`tenon: the integration ${id} does not exist, is disabled, or is none of those of the token`);
       show({ title: text("title"), back: homeOf() }, h("p", { class: "empty" }, text("unavailable")));
       return;
     }
