@@ -125,7 +125,7 @@ def test_sign_in_refuses_what_is_no_key_of_an_operator(console: Console) -> None
     console.fill("API key", "tn_test_nonsense")
     console.click("Sign in", "must be an API key")
     assert console.requests() == []
-    console.fill("API key", f"tn_test_{'0' * 49}")
+    console.fill("API key", f" Bearer tn_test_{'0' * 49} ")
     console.click("Sign in", "The API does not accept this key.")
     console.fill("API key", console.environment.engine.key)
     console.click("Sign in", "an API key with the scope `manage` or `read` is required")
@@ -286,6 +286,8 @@ def test_names_are_shown_instead_of_ids_and_looked_up_once(console: Console) -> 
     console.load("#/errors?view=list")
     console.sign_in("#/errors?view=list")
     console.see("Orders 1", "deleted")
+    console.click("Events", "workflow.created", "Orders 0 (deleted)")
+    console.click("Errors")
     console.click("Newest first")
     console.click("Groups", "Affected")
     console.click("Newest first", "deleted")

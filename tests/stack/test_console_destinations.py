@@ -658,7 +658,13 @@ def test_one_error_is_sent_again(console: Console, receiver: Receiver) -> None:
     console.see("Support desk", "delivered")
     # The page follows a replay for ten seconds of its clock.
     console.browser.run("const now = Date.now(); Date.now = () => now;")
-    console.click("Send again to Support desk", "Replayed: 1 delivered, 0 not delivered.")
+    # A replay continues if it cannot be read for some time.
+    console.forget()
+    console.set_offline(True, "GET /replays")
+    console.click("Send again to Support desk", "The replay has started.")
+    console.browser.wait("return spy.requests.filter((line) => line.startsWith('GET /replays')).length > 1")
+    console.set_offline(False)
+    console.see("Replayed: 1 delivered, 0 not delivered.")
     assert receiver.ids == [error, error]
     console.environment.call("PATCH", f"/destinations/{destination}", {"filter": {"blockType": ["alloy.slack"]}})
     console.click("Send again to Support desk", "Nothing to replay: the destination does not want it.")

@@ -211,18 +211,20 @@ def test_integration_is_created_and_edited_with_a_preview(console: Console) -> N
     console.fill(label, json.dumps(definition))
     console.browser.wait("return document.querySelector('.preview').innerText.includes('Orders per run')")
     # The preview keeps what was valid.
+    for text, problem in (("{", "The definition is not valid JSON"), ("[]", "The definition must be an object")):
+        console.fill(label, text)
+        console.see(problem)
+        assert "Orders per run" in console.browser.run(preview)
     console.fill(label, "{")
-    console.see("Not valid JSON yet")
-    assert "Orders per run" in console.browser.run(preview)
     console.click("Save")
     assert "is not valid JSON" in console.problem(label)
     # A draft is kept as it is.
     console.click("Users", "No users")
     console.click("Integrations", "Add integration")
-    console.click("Add integration", "Not valid JSON yet")
+    console.click("Add integration", "not valid JSON")
     assert (console.value("Id"), console.value(label)) == ("shop", "{")
     console.click("Discard changes")
-    console.gone("Not valid JSON yet", "Discard changes")
+    console.gone("not valid JSON", "Discard changes")
     assert (console.value("Id"), console.value("Name")) == ("", "")
     console.fill("Id", "shop")
     console.fill("Name", "Shop")
@@ -230,16 +232,22 @@ def test_integration_is_created_and_edited_with_a_preview(console: Console) -> N
     wrong = {
         **definition,
         "workflows": [{"key": "orders"}],
+        "hint": [],
+        # A member that has a field is shown there.
+        "description": "Sends all orders",
         "settings": [{"name": "batch", "label": "x", "type": "date"}],
     }
     console.fill(label, json.dumps(wrong))
-    console.gone("Not valid JSON yet")
-    console.click("Save", "workflows/0/name: is required", "settings/0/type: must be")
+    console.gone("not valid JSON")
+    assert console.value("Description") == "Sends all orders"
+    console.fill("Description", "Sends orders")
+    console.click("Save", "hint: ", "workflows/0/name: is required", "settings/0/type: must be")
     assert console.focused() == label
     console.environment.call("GET", "/integrations/shop", status=404)
     console.fill(label, json.dumps(definition))
     console.click("Save", "Saved.", "version 1")
-    assert console.get("/integrations/shop")["workflows"][0]["name"] == "Shop orders"
+    saved = console.get("/integrations/shop")
+    assert (saved["workflows"][0]["name"], saved["description"]) == ("Shop orders", "Sends orders")
     console.fill("Name", "Shop 2")
     console.browser.wait("return document.querySelector('.preview').innerText.includes('Shop 2')")
     console.click("Enabled: users can install it")

@@ -3,7 +3,7 @@
 
 import { createStore, useStore } from "./store.js";
 
-export { session, call, readPage, etagOf, query, segment, signIn, signOut, restoreSession, useSession, onSignOut, isRefused, fieldProblem };
+export { session, call, readPage, etagOf, query, segment, signIn, signOut, restoreSession, useSession, onSignOut, isRefused, fieldProblem, staleError };
 
 const base = new URL(".", location.href);
 const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
@@ -73,11 +73,12 @@ function rememberUnanswered(sent, requestKey) {
 // Keeps a number that JavaScript would round as it was written, for `JSON.stringify`, if the browser can.
 const keepExact = JSON.rawJSON && ((_, value, { source }) => (typeof value === "number" && source.length > 15 && String(value) !== source ? JSON.rawJSON(source) : value));
 
+const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
+
 // Sends a request and returns the document. With `ifMatch`, it succeeds only if the object still has this entity tag. With
 // `isExact`, no number of the document is rounded. Throws an error with the message, fields and policy of the problem
 // document if the request fails. A key that is no longer valid ends the session.
 async function call(method, path, body, { caller = session.value, ifMatch, isExact } = {}) {
-  const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
   if (!caller.key) throw staleError();
   const text = body && JSON.stringify(body);
   const sent = `${path} ${text}`;
@@ -117,7 +118,7 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
   }
   // API Gateway refuses a key with a message, and without a problem document. A proxy may refuse a request in any form.
   if ([401, 403].includes(response.status) && document.message && !document.type) {
-    if (caller === session.value) signOut("The API no longer accepts this key. It may have been revoked.");
+    if (caller.key === session.value?.key) signOut("The API no longer accepts this key. It may have been revoked.");
     throw Object.assign(new Error("The API does not accept this key."), { status: response.status, isKeyRefused: true });
   }
   if (response.status === 412) throw Object.assign(new Error("Someone else has changed this meanwhile. Read it again, then repeat your change."), { status: response.status });

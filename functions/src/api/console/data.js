@@ -80,10 +80,12 @@ function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest =
     if (!isActive) return undefined;
     let timer = null;
     let isStopped = false;
+    let isRunning = false;
     let wait = first;
     const run = async () => {
       clearTimeout(timer);
-      if (document.hidden) return;
+      if (isStopped || isRunning || document.hidden) return;
+      isRunning = true;
       let refusal = false;
       try {
         const foundNew = await present.current(() => !isStopped);
@@ -94,6 +96,8 @@ function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest =
         refusal = isRefused(thrown);
         wait = longest;
         setProblem(thrown);
+      } finally {
+        isRunning = false;
       }
       if (!isStopped && !refusal) timer = setTimeout(run, wait);
     };

@@ -46,7 +46,7 @@ function EventsPage() {
       h("thead", {}, h("tr", {}, ["Time", "Event", "Object", "User", "By"].map((title) => h("th", { key: title }, title)))),
       h("tbody", {}, events.data.data.map((found) => h("tr", { key: found._id },
         h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })), h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
-        h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId }) : objectName(found.data)),
+        h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId, formerName: found.data.name }) : objectName(found.data)),
         h("td", { "data-label": "User:" }, h(UserLink, { id: found.userId })), h("td", { class: "nowrap", "data-label": "By:" }, h(Actor, found)))))))
       : h(Empty, { title: "No events", cursor: events.data.cursor }, "Nothing changed in this time range.")),
     h(PageLinks, { cursor: events.data?.cursor, older: "Older events", ...pagesOf(parameters, events.data?.range ?? {}, "7d") }),

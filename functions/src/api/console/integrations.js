@@ -20,6 +20,9 @@ const DEFINITION = {
   hints: [{ match: "status code 401", text: "The shop no longer accepts the access token.", action: "reconnect" }],
 };
 
+// Members that have fields of their own.
+const DETAILS = ["name", "description", "icon", "enabled"];
+
 // Integrations that were changed here, by id, and null for those that were deleted: the API may list the
 // former ones for a while.
 const LISTED_MS = 10000;
@@ -101,41 +104,48 @@ async function checkIsNew(id) {
   if (found) throw fieldProblem("id", "exists already");
 }
 
-// Returns why a text is not JSON, or an empty text.
-function problemOfJson(text) {
+// Reads the definition that was entered: `{problem}`, or `{definition, details}`. The members of the other fields may be
+// entered too: `details` are to be shown there.
+function readDefinition(text) {
+  let entered;
   try {
-    JSON.parse(text);
-    return "";
+    entered = JSON.parse(text);
   } catch (error) {
-    return error.message;
+    return { problem: `is not valid JSON: ${error.message}` };
   }
+  if (typeof entered !== "object" || entered === null || Array.isArray(entered)) return { problem: "must be an object" };
+  const isDetail = ([member]) => DETAILS.includes(member);
+  const members = Object.entries(entered);
+  return { definition: Object.fromEntries(members.filter((member) => !isDetail(member))), details: Object.fromEntries(members.filter(isDetail)) };
 }
 
 function Editor({ integration, isNew, saved, discard }) {
   const { integrationId, version, updatedAt } = integration;
   const kept = drafts.get(integrationId);
   const [etag, setEtag] = useState(kept?.etag ?? etagOf(integration));
-  const [draft, setDraft] = useState(kept?.draft ?? integration);
+  const [draft, setDraft] = useState(kept?.draft ?? Object.fromEntries(DETAILS.map((member) => [member, integration[member]])));
   const [newId, setNewId] = useState(kept?.newId ?? "");
   const [text, setText] = useState(() => kept?.text ?? JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
-  const [jsonProblem, setJsonProblem] = useState(() => problemOfJson(text));
+  const read = readDefinition(text);
+  // While the text has a problem, the preview shows what was entered before.
+  const [definition, setDefinition] = useState(kept?.definition ?? read.definition);
+  // Fields have the values with which they were created.
+  const [pasted, setPasted] = useState(0);
   const [isChanged, setChanged] = useState(Boolean(kept));
   const change = (changed) => {
     setDraft(changed);
     setChanged(true);
   };
   useLayoutEffect(() => {
-    if (isChanged) drafts.set(integrationId, { draft, newId, text, etag });
-  }, [draft, newId, text, etag]);
-  const set = (name, read = (input) => input.value) => (event) => change({ ...draft, [name]: read(event.currentTarget) });
+    if (isChanged) drafts.set(integrationId, { draft, definition, newId, text, etag });
+  }, [draft, definition, newId, text, etag]);
+  const set = (name, valueOf = (input) => input.value) => (event) => change({ ...draft, [name]: valueOf(event.currentTarget) });
   const enter = (event) => {
-    const entered = event.currentTarget.value;
-    setText(entered);
-    setChanged(true);
-    const problem = problemOfJson(entered);
-    setJsonProblem(problem);
-    // A member that was removed is not kept.
-    if (!problem) setDraft({ ...Object.fromEntries(Object.entries(draft).filter(([member]) => !Object.hasOwn(DEFINITION, member))), ...JSON.parse(entered) });
+    const { problem, definition: entered, details = {} } = readDefinition(event.currentTarget.value);
+    setText(event.currentTarget.value);
+    change({ ...draft, ...details });
+    if (!problem) setDefinition(entered);
+    if (Object.keys(details).length) setPasted(pasted + 1);
   };
   return h("div", { class: "columns" },
     h(Section, { title: "Definition", actions: !isNew && h("span", { class: "quiet" }, `version ${version}, changed `, h(Time, { at: updatedAt })) }, h(Form, {
@@ -143,11 +153,11 @@ function Editor({ integration, isNew, saved, discard }) {
         drafts.delete(integrationId);
         await discard();
       } }, "Discard changes"), send: async ({ id = integrationId }) => {
-        if (jsonProblem) throw fieldProblem("definition", `is not valid JSON: ${jsonProblem}`);
+        if (read.problem) throw fieldProblem("definition", read.problem);
         if (isNew) await checkIsNew(id.trim());
         const path = `integrations/${segment(id.trim())}`;
         try {
-          const stored = await call("PUT", path, { ...draft, description: draft.description || null }, { ifMatch: etag });
+          const stored = await call("PUT", path, { ...definition, ...draft, description: draft.description || null }, { ifMatch: etag });
           rememberIntegration(id.trim(), stored);
           setEtag(etagOf(stored));
           setChanged(false);
@@ -167,13 +177,13 @@ function Editor({ integration, isNew, saved, discard }) {
       setNewId(event.currentTarget.value);
       setChanged(true);
     } }),
-    h(Field, { label: "Name", name: "name", required: true, value: draft.name, onInput: set("name") }),
-    h(Field, { label: "Description", name: "description", isWide: true, value: draft.description ?? "", onInput: set("description") }),
+    h(Field, { key: `name ${pasted}`, label: "Name", name: "name", required: true, value: draft.name, onInput: set("name") }),
+    h(Field, { key: `description ${pasted}`, label: "Description", name: "description", isWide: true, value: draft.description ?? "", onInput: set("description") }),
     h(IconField, { draft, set: (icon) => change({ ...draft, icon }) }),
     h("label", { class: "check wide" }, h("input", { type: "checkbox", name: "enabled", checked: draft.enabled, onChange: set("enabled", (input) => input.checked) }), "Enabled: users can install it"),
     h(Field, { label: "Credentials, settings, workflows and hints (JSON)", name: "definition", text: true, rows: 16, isWide: true, class: "mono", "data-covers": Object.keys(DEFINITION).join(" "), value: text, onInput: enter }),
-    jsonProblem && h(Notice, { kind: "warn wide" }, h("p", {}, `Not valid JSON yet: ${jsonProblem}`)))),
-    h(Preview, { integration: draft }));
+    read.problem && h(Notice, { kind: "warn wide" }, h("p", {}, `The definition ${read.problem}`)))),
+    h(Preview, { integration: { ...definition, ...draft } }));
 }
 
 function IconField({ draft, set }) {

@@ -42,7 +42,7 @@ function SignIn({ reason }) {
   return h(Fragment, {}, h("main", { class: "sign-in" }, h("div", { class: "card" },
     h("h1", {}, "Tenon"), h("p", { class: "quiet" }, "Sign in with an API key of the environment."),
     reason && h(Notice, { kind: "warn", role: "alert" }, h("p", {}, reason)),
-    h(Form, { submit: "Sign in", send: ({ key }) => signIn(key.trim(), isKept) },
+    h(Form, { submit: "Sign in", send: ({ key }) => signIn(key.trim().replace(/^Bearer\s+/i, ""), isKept) },
       h(Field, {
         label: "API key", name: "key", class: "secret", isWide: true, required: true, placeholder: "tn_live_… or tn_test_…",
         hint: "With the scope read, or manage to change things.",

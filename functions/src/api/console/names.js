@@ -66,16 +66,17 @@ async function readNames(kind) {
   present[kind].clear();
 }
 
-// Shows the name of an id as a link to its page, and the end of the id until the name is known.
-function NamedLink({ kind, id }) {
+// Shows the name of an id as a link to its page, and the end of the id until the name is known. `formerName` is the name of
+// something that may be deleted.
+function NamedLink({ kind, id, formerName }) {
   const known = useNames()[kind].get(id);
   lookUp(kind, id);
-  const shown = known === undefined ? `…${id.slice(-6)}` : known ?? "deleted";
+  const shown = known === undefined ? `…${id.slice(-6)}` : known ?? (formerName ? `${formerName} (deleted)` : "deleted");
   return h("a", { href: link([kind, id]), title: known ? `${known}\n${id}` : id, class: `line ${known ? "" : "quiet"}` }, shown);
 }
 
 const UserLink = ({ id }) => h(NamedLink, { kind: "users", id });
-const WorkflowLink = ({ id }) => h(NamedLink, { kind: "workflows", id });
+const WorkflowLink = (workflow) => h(NamedLink, { kind: "workflows", ...workflow });
 
 // Field for a user, which suggests the usernames that are known.
 function UserField({ value, onChange }) {

@@ -36,7 +36,9 @@ function Preview({ integration }) {
   const { name, description, credentialTypes, settings, workflows } = integration;
   // The modal offers no choice of a single workflow.
   const choices = list(workflows).length > 1 ? list(workflows) : [];
-  const inputs = [...list(credentialTypes).flatMap((type) => list(type.fields)), ...list(settings), ...choices].length;
+  // An account that the app connects is one input.
+  const ofAccounts = list(credentialTypes).reduce((sum, type) => sum + Math.max(list(type.fields).length, 1), 0);
+  const inputs = ofAccounts + list(settings).length + choices.length;
   return h(Section, { title: "Preview of the modal" }, inputs > MOST_IN_ONE_FORM && h("p", { class: "quiet" }, "The modal shows these parts one after the other, since they have more than eight inputs."), h("div", themed(modal.theme),
     h("div", { class: "row flat" }, h(IntegrationIcon, integration), h("span", {}, h("strong", {}, asText(name, "(name)")), description && h("span", { class: "quiet block" }, asText(description)))),
     list(credentialTypes).map((type, index) => h("fieldset", { key: index }, h("legend", {}, asText(type.name, "(name)")), list(type.fields).map((field, place) => h(PreviewField, { key: place, field })),

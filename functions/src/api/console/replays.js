@@ -1,7 +1,7 @@
 // Replays: start, progress, and the list of a destination.
 
 import { Fragment, h, useState } from "./preact.js";
-import { call, readPage, segment, session, useSession } from "./api.js";
+import { call, readPage, segment, session, staleError, useSession } from "./api.js";
 import { pause, refreshDestinations, useData, usePolling } from "./data.js";
 import { useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
@@ -23,19 +23,26 @@ async function startReplay(destinationId, selection, { follows = false } = {}) {
   const { replayId } = await call("POST", `destinations/${segment(destinationId)}/replay`, selection);
   replayStarts.set(replayStarts.value + 1);
   announce("The replay has started.");
-  const { key } = session.value;
-  const end = Date.now() + (follows ? FOLLOWED_REPLAY_MS : 0);
-  for (let wait = 400; Date.now() < end; wait *= 1.5) {
-    await pause(wait);
-    if (session.value.key !== key) return replayId;
-    const { status, found, delivered, failed } = await call("GET", `replays/${segment(replayId)}`);
-    if (status !== "running") {
-      announce(found ? `Replayed: ${delivered} delivered, ${failed} not delivered.` : "Nothing to replay: the destination does not want it.", 20000);
-      return replayId;
-    }
-  }
-  if (follows) announce("The replay is still running: see the replays of the destination.", 20000);
+  if (!follows) return replayId;
+  const ended = await follow(replayId, FOLLOWED_REPLAY_MS, ({ status }) => status !== "running");
+  if (!ended) announce("The replay is still running: see the replays of the destination.", 20000);
+  else if (ended.found) announce(`Replayed: ${ended.delivered} delivered, ${ended.failed} not delivered.`, 20000);
+  else announce("Nothing to replay: the destination does not want it.", 20000);
   return replayId;
+}
+
+// Reads a replay until a condition is met. Returns it, or undefined after a time in milliseconds. A request that fails
+// says nothing about the replay, which continues.
+async function follow(replayId, longest, condition) {
+  const { key } = session.value;
+  const end = Date.now() + longest;
+  for (let wait = 400; Date.now() < end; wait = Math.min(wait * 1.5, 1500)) {
+    await pause(wait);
+    if (session.value.key !== key) throw staleError();
+    const replay = await call("GET", `replays/${segment(replayId)}`).catch((problem) => { if (problem.isStale) throw problem; });
+    if (replay && condition(replay)) return replay;
+  }
+  return undefined;
 }
 
 // Returns a function that starts a replay of each selection. Those that it has started are not started again when it is
@@ -55,16 +62,9 @@ function replayStarter(destinationId) {
 // Ends the wait of all pending deliveries: first counts them in a replay, which shows the progress, then closes the
 // circuit, so that they are sent.
 async function replayNow({ destinationId, health: { pending } }, started) {
-  const { key } = session.value;
   const replayId = await startReplay(destinationId, { pending: true });
   started();
-  const end = Date.now() + COUNTING_MS;
-  for (let isCounting = true; isCounting && Date.now() < end;) {
-    await pause(500);
-    if (session.value.key !== key) return;
-    const { status, found } = await call("GET", `replays/${segment(replayId)}`);
-    isCounting = status === "running" && found < pending;
-  }
+  await follow(replayId, COUNTING_MS, ({ status, found }) => status !== "running" || found >= pending);
   // Someone may have disabled it meanwhile.
   const { enabled } = await call("GET", `destinations/${segment(destinationId)}`);
   if (enabled) await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
