@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# Set on the command line, as in `make deploy STACK=acme`. Variables of the environment do not apply.
+# Set on the command line, as in `make deploy STACK=acme`. Variables of the environment do not
+# apply.
 ARCH = arm64
 PROFILE = release
 STACK = tenon
@@ -48,8 +49,9 @@ DEPLOYMENT = $(TAGS:%=--tag '%') $(BUCKET:%=--bucket '%') '$(STACK)' $(PARAMETER
 CONCURRENTLY = $(MAKE) --no-print-directory --jobs
 DEPLOY_PACKAGE = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 	tar -xzf "$$package" -C "$$folder" --strip-components=1 && "$$folder/deploy.sh" $(DEPLOYMENT)
-# Without nextest the tests run one after the other: .config/nextest.toml lists those that must run alone.
-# Binaries have no unit tests. Without these options cargo links an empty test for each of them.
+# Without nextest the tests run one after the other: .config/nextest.toml lists those that must run
+# alone. Binaries have no unit tests. Without these options cargo links an empty test for each of
+# them.
 TESTED := --lib --test '*'
 TEST_RUNNER := $(shell command -v cargo-nextest >/dev/null 2>&1 && echo "cargo nextest run" \
 	|| echo "env RUST_TEST_THREADS=1 cargo test")
@@ -119,8 +121,9 @@ check-others: setup clients $(CHECK_VENV)/.done
 	$(PYTHON) local/sizes.py check
 	$(PYTHON) local/language_check.py
 
-# The functions and their baselines are built together, with the same libraries. forward_errors is first built with symbols,
-# which the table of crate sizes needs; that binary is copied before the function is built again without symbols.
+# The functions and their baselines are built together, with the same libraries. forward_errors is
+# first built with symbols, which the table of crate sizes needs; that binary is copied before the
+# function is built again without symbols.
 TARGET := $(CARGO_TARGET_DIR)
 SYMBOLS := $(TARGET)/bench/forward_errors
 .PHONY: bench
@@ -134,9 +137,9 @@ bench: setup ## Measure speed, size and cost, and write docs/benchmarks.* and do
 		$(PYTHON) local/test.py $(TARGET)/bench-client/bench $(PARTS)
 	$(if $(PARTS),,$(PYTHON) local/cost.py)
 
-# The profile `release` builds faster, `dist` builds what is released. cargo-lambda would change some settings of the profile
-# `release` only (panics, the processor): all are set here and in Cargo.toml. 2.34 is the version of glibc of
-# Amazon Linux 2023, on which Lambda runs the functions.
+# The profile `release` builds faster, `dist` builds what is released. cargo-lambda would change
+# some settings of the profile `release` only (panics, the processor): all are set here and in
+# Cargo.toml. 2.34 is the version of glibc of Amazon Linux 2023, on which Lambda runs the functions.
 .PHONY: build
 build: rust-target $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=arm64 or x86_64)
 	PATH="$(CURDIR)/$(RELEASE_VENV)/bin:$$PATH" cargo lambda build --locked --profile $(PROFILE) --package functions \
@@ -181,7 +184,7 @@ clean: ## Remove all build results, installed tools, and data and keys of the lo
 		kill -KILL -- "-$$pid" || true
 	rm -rf target dist .local .aws-sam
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Prerequisites of the targets above
 
 .PHONY: setup
@@ -231,7 +234,8 @@ $(SDK_NODE)/.done: tests/sdk/package.json tests/sdk/package-lock.json tests/sdk/
 	@cd $(SDK_NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# Tools of `make build` and `make package`, linters and the Python client generator, each in an environment of its own.
+# Tools of `make build` and `make package`, linters and the Python client generator, each in an
+# environment of its own.
 .local/%-venv/.done: local/%-requirements.txt
 	@echo "installing $< to $(@D) …"
 	@python3 -m venv --clear $(@D)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Deploys Tenon from an unpacked package, with the AWS CLI or the SAM CLI. In a source tree, which has no package, it only
-# checks (`make deploy`).
+# Deploys Tenon from an unpacked package, with the AWS CLI or the SAM CLI. In a source tree, which
+# has no package, it only checks (`make deploy`).
 set -euo pipefail
 # Without a pager, which a terminal may not have.
 export AWS_PAGER=''
@@ -48,7 +48,7 @@ version=$(sed -n 's/^  Release: .*Version: \([^}]*\).*/\1/p' template.yaml)
 architecture=$(sed -n '/^  Architecture:/,/Default:/s/^ *Default: //p' template.yaml)
 tags=("Stack=$stack" ${tags[@]+"${tags[@]}"})
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Checks
 
 check_package() {
@@ -190,11 +190,11 @@ check_outputs() {
     fi
 }
 
-# ---------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # Deployment
 
-# Creates the bucket for the code of all stacks of this account and region. The name is predictable: a bucket of another
-# account with this name is not used.
+# Creates the bucket for the code of all stacks of this account and region. The name is predictable:
+# a bucket of another account with this name is not used.
 create_bucket() {
     bucket=tenon-packages-$account-$region
     ! aws s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" >/dev/null 2>&1 || return 0
@@ -242,7 +242,8 @@ NEXT
 
 deploy_with_sam() {
     local target=(--resolve-s3) index
-    # SAM refuses NAME=, reads NAME="" as an empty value, and ends a value without quotes at a space.
+    # SAM refuses NAME=, reads NAME="" as an empty value, and ends a value without quotes at a
+    # space.
     for index in ${parameters[@]+"${!parameters[@]}"}; do
         parameters[index]=${parameters[index]%%=*}="\"${parameters[index]#*=}\""
     done

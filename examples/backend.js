@@ -25,7 +25,8 @@ async function post(path, body) {
 
 // Returns a token of the user for pages of an origin. Creates the user if necessary.
 async function userToken(username, origin) {
-  // API Gateway decodes a path before it routes it, so that such a name could lead to another endpoint.
+  // API Gateway decodes a path before it routes it, so that such a name could lead to another
+  // endpoint.
   if (!username || /^\.+$|[%/\\?#\p{Cc}]/u.test(username)) throw new Error("the username has characters that no name has");
   const path = `/users/${encodeURIComponent(username)}/token`;
   let response = await post(path, { origins: [origin] });

@@ -1,8 +1,9 @@
 """Checks the wording of tracked files against docs/style.md.
 
 Reports comments, docstrings, descriptions and headings that begin with a free relative or a
-quantifier ("What is sent.", "So many bytes."), and phrases that have a standard equivalent. Prints
-each finding as `file:line` with the total per rule, and exits with 1 above the limits.
+quantifier ("What is sent.", "So many bytes."), phrases that have a standard equivalent, and
+comments with lines that are too long. Prints each finding as `file:line` with the total per rule,
+and exits with 1 above the limits.
 
 Usage: language_check.py [--quiet]      --quiet prints the totals only
 """
@@ -19,6 +20,8 @@ from pathlib import Path
 # Limits: openings in percent of the lines of each kind, and the total number of phrases.
 MAX_OPENINGS_PERCENT = 2.0
 MAX_PHRASES = 60
+# Maximum number of columns of a line of a comment.
+MAX_COLUMNS = 100
 
 # Files that are not checked, with the reason.
 SKIPPED = {
@@ -139,6 +142,7 @@ def main() -> int:
     lines: Counter[str] = Counter()
     openings: Counter[str] = Counter()
     phrases: Counter[str] = Counter()
+    too_long = 0
     for name in tracked_files():
         try:
             source = Path(name).read_text(encoding="utf-8")
@@ -146,6 +150,9 @@ def main() -> int:
             continue  # a binary file
         for kind, number, text in prose(name, source):
             lines[kind] += 1
+            if kind in {"comment", "doc comment"} and len(shown := source.splitlines()[number - 1]) > MAX_COLUMNS:
+                too_long += 1
+                show(f"{name}:{number}: {kind} has more than {MAX_COLUMNS} columns: {shown.strip()}")
             if OPENING.match(text) and not is_allowed(name, text):
                 openings[kind] += 1
                 show(f"{name}:{number}: {kind} begins with a free relative: {text}")
@@ -161,8 +168,9 @@ def main() -> int:
             f"{openings[kind]:5} of {count} lines of kind {kind} ({100 * openings[kind] / count:.1f} %) begin with a free relative"
         )
     print(f"{phrases.total():5} phrases, at most {MAX_PHRASES}")
+    print(f"{too_long:5} lines of comments with more than {MAX_COLUMNS} columns")
     too_many = any(100 * openings[kind] / count > MAX_OPENINGS_PERCENT for kind, count in lines.items())
-    return 1 if too_many or phrases.total() > MAX_PHRASES else 0
+    return 1 if too_many or too_long or phrases.total() > MAX_PHRASES else 0
 
 
 if __name__ == "__main__":

@@ -29,7 +29,10 @@ export interface AuthenticateParams {
   /** Credential type to connect, and the integration if `integrationId` is absent. */
   app?: string | undefined;
   integrationId?: string | undefined;
-  /** Called once: after an installation or a change, or when the user closes the modal. There is no `connectionId`. */
+  /**
+   * Called once: after an installation or a change, or when the user closes the modal. There is no
+   * `connectionId`.
+   */
   callback?(response: { success: boolean; credentialId?: string }): void;
   /** @deprecated Not supported: pass `app` or `integrationId`. */
   category?: string;
@@ -53,7 +56,10 @@ type Body = any;
 export interface AlloyFrontend {
   /** Sets the URL of your API. */
   setUrl(url: string): void;
-  /** Sets the origins of the pages around the modal, from this page to the outermost, if this page is in a frame. */
+  /**
+   * Sets the origins of the pages around the modal, from this page to the outermost, if this page
+   * is in a frame.
+   */
   setOrigins(origins: string[]): void;
   /** Sets the user token of the following calls. */
   setToken(token: string): void;
@@ -65,7 +71,10 @@ export interface AlloyFrontend {
   authenticate(params: AuthenticateParams): void;
   /** Returns all workflows that the user has installed as `{data}`. */
   getWorkflows(): Promise<Body>;
-  /** Returns all integrations that the user can install as `{data}`. Each workflow says whether it is installed. */
+  /**
+   * Returns all integrations that the user can install as `{data}`. Each workflow says whether it
+   * is installed.
+   */
   getIntegrations(): Promise<Body>;
   deactivate(data: WorkflowSelector): Promise<Body>;
   reactivate(data: WorkflowSelector): Promise<Body>;

@@ -1,4 +1,5 @@
-// Drop-in for the npm package alloy-frontend 2.1: the same methods, and `setUrl` for the URL of your API.
+// Drop-in for the npm package alloy-frontend 2.1: the same methods, and `setUrl` for the URL of
+// your API.
 
 import { open } from "./tenon.js";
 
@@ -48,8 +49,8 @@ function Alloy() {
     if (!token) throw new Error("no token set");
   }
 
-  // Calls the callback once: after an installation or a change, which closes the modal, or when the user closes it, with
-  // success if one of the events in `kept` came before.
+  // Calls the callback once: after an installation or a change, which closes the modal, or when the
+  // user closes it, with success if one of the events in `kept` came before.
   function show(params, integrationId, respond, kept) {
     requireToken();
     for (const [name, reason] of Object.entries(UNSUPPORTED)) {
@@ -116,7 +117,8 @@ function Alloy() {
     });
   }
 
-  // Returns the integrations with their installed workflows, and the members that pages of alloy-frontend read.
+  // Returns the integrations with their installed workflows, and the members that pages of
+  // alloy-frontend read.
   function getIntegrations() {
     return Promise.all([list("/integrations"), list("/workflows")]).then((pages) => {
       const [integrations, workflows] = pages.map(({ data }) => data);

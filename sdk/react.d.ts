@@ -8,9 +8,10 @@ type Handlers = {
 };
 
 /**
- * Properties of `TenonModal`. New functions and a new theme apply immediately. A page in place is opened
- * anew if `url`, `integrationId`, `view`, `mode` or `lang` changes; other options apply when the modal
- * opens the next time. `onClose` is called when the user closes the modal, or if a property is invalid.
+ * Properties of `TenonModal`. New functions and a new theme apply immediately. A page in place is
+ * opened anew if `url`, `integrationId`, `view`, `mode` or `lang` changes; other options apply when
+ * the modal opens the next time. `onClose` is called when the user closes the modal, or if a
+ * property is invalid.
  */
 export interface TenonModalProps extends PageOptions, Handlers {
   token: TokenFunction;

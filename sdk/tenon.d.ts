@@ -17,7 +17,10 @@ export interface AccountRequest {
   type: string;
 }
 
-/** Connects an account that your app stores, such as one with OAuth. The page loads its view again when it is done. */
+/**
+ * Connects an account that your app stores, such as one with OAuth. The page loads its view again
+ * when it is done.
+ */
 export type ConnectFunction = (account: AccountRequest) => unknown;
 
 /** Colors of one scheme as `#rrggbb`. Absent members keep their default. */
@@ -81,11 +84,13 @@ export interface EventDetails {
   activated: WorkflowDetail;
   deactivated: WorkflowDetail;
   uninstalled: { integrationId: string };
-  /** The page or a view of it cannot be shown. It says so to the user, who can try again or go back. */
+  /**
+   * The page or a view of it cannot be shown. It says so to the user, who can try again or go back.
+   */
   failed: {
     /**
-     * `load`: the page or its frame did not load. `session`: there is no valid token. `origin`: the page may not be
-     * shown here. `request`: the API cannot be reached or returns an error.
+     * `load`: the page or its frame did not load. `session`: there is no valid token. `origin`: the
+     * page may not be shown here. `request`: the API cannot be reached or returns an error.
      */
     reason: "load" | "session" | "origin" | "request";
   };
@@ -116,13 +121,18 @@ export interface PageOptions extends Optional<{
   mode: Mode;
   /** Defaults to the theme of the environment. */
   theme: Theme;
-  /** Defaults to the language of the environment, then to that of the browser, also if it has no texts. */
+  /**
+   * Defaults to the language of the environment, then to that of the browser, also if it has no
+   * texts.
+   */
   lang: Language | (string & {});
   /** Texts that replace those of the page, by their key. */
   texts: Record<string, string>;
   prefill: Prefill;
   connect: ConnectFunction;
-  /** Origins of the pages around the frame, if the page is itself in a frame. The first is its own. */
+  /**
+   * Origins of the pages around the frame, if the page is itself in a frame. The first is its own.
+   */
   origins: string[];
 }> {}
 
@@ -138,7 +148,9 @@ export interface OpenOptions extends PageOptions {
 export interface Modal {
   /** Closes the modal, also if something was entered. */
   close(): void;
-  /** Resolves when the modal is closed, with the last change, or with null if nothing was changed. */
+  /**
+   * Resolves when the modal is closed, with the last change, or with null if nothing was changed.
+   */
   readonly finished: Promise<Change | null>;
   /** Changes the theme. Null selects that of the environment. */
   setTheme(theme: Theme | null | undefined): void;
@@ -151,7 +163,10 @@ export interface Modal {
  */
 export function open(options: OpenOptions): Modal;
 
-/** The element `<tenon-modal>`. Its attributes are `url`, `integration-id`, `view`, `mode`, `theme`, `lang`, `inline` and `open`. */
+/**
+ * The element `<tenon-modal>`. Its attributes are `url`, `integration-id`, `view`, `mode`, `theme`,
+ * `lang`, `inline` and `open`.
+ */
 export interface TenonModalElement extends HTMLElement {
   token: TokenFunction | null | undefined;
   connect: PageOptions["connect"];

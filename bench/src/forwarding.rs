@@ -19,8 +19,8 @@ use crate::{
     runtime::Runtime,
 };
 
-/// Number of rounds in which the processes of a function and of its baselines take turns. Each sends [`BATCHES`]
-/// batches in a round.
+/// Number of rounds in which the processes of a function and of its baselines take turns. Each
+/// sends [`BATCHES`] batches in a round.
 const ROUNDS: usize = 5;
 const BATCHES: usize = 30;
 /// Number of errors in a batch.

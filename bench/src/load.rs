@@ -27,8 +27,9 @@ const FUNCTIONS: [&str; 3] = ["errors-record", "forward-errors", "deliver-webhoo
 /// Number of measured rounds of each kind of load. One more comes before them, which starts
 /// processes.
 const ROUNDS: usize = 5;
-/// Kinds of load: errors per request, concurrent clients, and requests per round. A single client sends its next
-/// request when the errors of the previous one have arrived, so that each invocation has the errors of one request.
+/// Kinds of load: errors per request, concurrent clients, and requests per round. A single client
+/// sends its next request when the errors of the previous one have arrived, so that each invocation
+/// has the errors of one request.
 const KINDS: [(usize, usize, usize); 4] = [(1, 16, 800), (1, 1, 100), (10, 16, 160), (100, 16, 48)];
 
 /// Cost of errors that are recorded and delivered.

@@ -13,11 +13,11 @@ use crate::{
     runtime::{Runtime, succeeded},
 };
 
-/// Number of processes of each function that are measured, one after the other: the time of a request differs more
-/// between processes than between rounds.
+/// Number of processes of each function that are measured, one after the other: the time of a
+/// request differs more between processes than between rounds.
 pub const PROCESSES: usize = 3;
-/// Number of rounds in which the processes of the functions take turns. Each handles [`REQUESTS`] requests in a
-/// round.
+/// Number of rounds in which the processes of the functions take turns. Each handles [`REQUESTS`]
+/// requests in a round.
 const ROUNDS: usize = 5;
 const REQUESTS: usize = 60;
 

@@ -1,5 +1,5 @@
-//! Errors at a constant rate through one process of each function that handles them, from the request
-//! that records an error to its arrival at a webhook.
+//! Errors at a constant rate through one process of each function that handles them, from the
+//! request that records an error to its arrival at a webhook.
 
 use std::{
     array,
@@ -43,7 +43,8 @@ const ERRORS: usize = 100;
 const PAUSE: Duration = Duration::from_millis(20);
 /// Number of messages in an event of the queue.
 const MESSAGES: usize = 10;
-/// Errors per second, webhooks, and those of them that have failed until nothing more is sent to them.
+/// Errors per second, webhooks, and those of them that have failed until nothing more is sent to
+/// them.
 const KINDS: [(u32, usize, usize); 2] = [(5000, 1, 0), (2500, 20, 10)];
 /// Functions in the order in which they handle an error.
 pub const FUNCTIONS: [&str; 3] = ["errors_record", "forward_errors", "deliver_webhooks"];
@@ -116,8 +117,8 @@ async fn measure(functions: &Functions, aws: &Aws, (rate, webhooks, failing): (u
     let mut of_no_webhook = scenario.stream_records(&workflow).await.remove(0);
     of_no_webhook["dynamodb"]["NewImage"]["blockType"]["S"] = json!(block_type(webhooks));
 
-    // Each function is called once with the local AWS, which records what is not in memory: the reads
-    // of the workflow and the keys of the webhooks.
+    // Each function is called once with the local AWS, which records what is not in memory: the
+    // reads of the workflow and the keys of the webhooks.
     let request = Bytes::from(scenario.event("errors_record", &of_workflow, Some(body)).to_string());
     aws.record();
     let (recording, mut recorder) = functions.ready("errors_record", aws).await;

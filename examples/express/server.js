@@ -1,5 +1,5 @@
-// Back end of an app that embeds the modal: gives its page tokens of the signed-in user, and receives
-// webhooks.
+// Back end of an app that embeds the modal: gives its page tokens of the signed-in user, and
+// receives webhooks.
 
 import { Buffer } from "node:buffer";
 import process from "node:process";
@@ -16,7 +16,8 @@ if (!TENON_URL || !TENON_BACKEND_KEY || !WEBHOOK_SECRET) {
 const tenon = new Tenon({ url: TENON_URL, key: TENON_BACKEND_KEY });
 const app = express();
 
-// Your app takes the user from its session. Usernames ignore case: encode ids that differ in case only.
+// Your app takes the user from its session. Usernames ignore case: encode ids that differ in case
+// only.
 const signedInUser = (_request) => ({ username: "u-42", fullName: "Joe Smoe" });
 
 // Returns a token of a user for the pages of this app. Creates the user of Tenon on the first call.
@@ -33,7 +34,8 @@ async function userToken({ username, fullName }) {
   return (await tenon.call("POST", "/users/{user}/token", input)).token;
 }
 
-// oxlint-disable-next-line no-async-endpoint-handlers -- Express 5 passes a rejected promise to its error handler
+// Express 5 passes a rejected promise to its error handler.
+// oxlint-disable-next-line no-async-endpoint-handlers
 app.get("/my/tenon-token", async (request, response) => {
   const token = await userToken(signedInUser(request));
   response.set("cache-control", "no-store").type("text").send(token);

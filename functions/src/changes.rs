@@ -75,10 +75,12 @@ impl Changes {
         self.add(event_type, shown.user_id, subject, &workflow_id.to_string(), shown);
     }
 
-    /// Adds the change of a workflow between two states. If its activity changed, that determines the type.
+    /// Adds the change of a workflow between two states. If its activity changed, that determines
+    /// the type.
     ///
-    /// A workflow that is deactivated while its user is disabled shows no difference. Its event is needed
-    /// nevertheless: the job that follows the change of the user may find it inactive already.
+    /// A workflow that is deactivated while its user is disabled shows no difference. Its event is
+    /// needed nevertheless: the job that follows the change of the user may find it inactive
+    /// already.
     pub(crate) fn changed_workflow(&mut self, before: &Workflow, after: &Workflow, owner: OwnerStatus) {
         let event_type = match (before.active, after.active) {
             (true, false) => EventType::WorkflowDeactivated,

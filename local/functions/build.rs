@@ -1,5 +1,5 @@
-//! Writes a module for each function, with the source of its own binary, and the function that starts
-//! one of them.
+//! Writes a module for each function, with the source of its own binary, and the function that
+//! starts one of them.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

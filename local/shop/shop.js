@@ -94,7 +94,7 @@ remember(theme, () => {
 byId(inline ? "inline" : "dashboard").hidden = false;
 document.querySelector(`nav a[href="${location.pathname}"]`)?.setAttribute("aria-current", "page");
 
-// ---------------------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // The modal
 
 const EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "failed", "close"];

@@ -34,7 +34,8 @@ pub(crate) fn expand(item: &DeriveInput) -> Result<Tokens> {
     })
 }
 
-/// Returns the name of a variant: that of `#[serde(rename = "name")]`, or its identifier in lower case.
+/// Returns the name of a variant: that of `#[serde(rename = "name")]`, or its identifier in lower
+/// case.
 fn word(variant: &Variant) -> Result<String> {
     let mut word = variant.ident.to_string().to_lowercase();
     for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("serde")) {

@@ -21,11 +21,12 @@ use syn::{DeriveInput, Error, parse_macro_input};
 ///
 /// `#[serde(rename = "name")]` names the member, as in the schema that `utoipa` derives.
 ///
-/// For an enum, derives `tenon::http::FromJson`, which reads the name of a variant: in lower case, or that of
-/// `#[serde(rename = "name")]`.
+/// For an enum, derives `tenon::http::FromJson`, which reads the name of a variant: in lower case,
+/// or that of `#[serde(rename = "name")]`.
 ///
-/// Attribute of the struct: `#[input(check(function: field, …))]` calls `function(fields, &field, …)`
-/// if these fields are valid. The function reports fields that contradict each other.
+/// Attribute of the struct: `#[input(check(function: field, …))]` calls
+/// `function(fields, &field, …)` if these fields are valid. The function reports fields that
+/// contradict each other.
 #[proc_macro_derive(Input, attributes(input, serde))]
 pub fn derive_input(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);

@@ -84,7 +84,8 @@ impl HttpClient for Unvalidated {
 }
 
 /// Returns whether a call failed because the service is busy or unreachable. `codes` are the error
-/// codes of the service that mean so. A status of 500 or above means so too: its response may have no code.
+/// codes of the service that mean so. A status of 500 or above means so too: its response may have
+/// no code.
 pub fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, codes: &[&str]) -> bool {
     match error {
         SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) | SdkError::ResponseError(_) => true,

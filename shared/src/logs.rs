@@ -1,4 +1,5 @@
-//! Logs: one JSON object per line, with Tenon's version, a constant message, fields, and the request id.
+//! Logs: one JSON object per line, with Tenon's version, a constant message, fields, and the
+//! request id.
 
 use std::{
     error::Error,
@@ -21,8 +22,8 @@ pub fn start() {
     let _ = lines.with_writer(|| Versioned(io::stdout())).try_init();
 }
 
-/// Writer that adds the version to each line, which it receives as a whole. A field of a span would be
-/// missing from the lines of spawned tasks.
+/// Writer that adds the version to each line, which it receives as a whole. A field of a span would
+/// be missing from the lines of spawned tasks.
 struct Versioned<W>(W);
 
 impl<W: Write> Write for Versioned<W> {

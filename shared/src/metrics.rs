@@ -19,8 +19,8 @@ pub enum Metric {
     FailedAttempts,
     /// Number of attempts after the first.
     Retried,
-    /// Number of deliveries that ended without success: attempts exhausted, not retryable, expired or
-    /// unreadable.
+    /// Number of deliveries that ended without success: attempts exhausted, not retryable, expired
+    /// or unreadable.
     Failed,
     /// Milliseconds from the recording of the oldest record of a batch to its first attempt.
     Lag,

@@ -160,8 +160,8 @@ impl Aws {
         Ok(self.table(name))
     }
 
-    /// Returns the Errors table: errors, events and deliveries. Connections are opened through this table,
-    /// even if the function also uses the Directory table.
+    /// Returns the Errors table: errors, events and deliveries. Connections are opened through this
+    /// table, even if the function also uses the Directory table.
     pub fn errors<A: Access>(&self) -> Result<Table<A>, SettingError> {
         let name: String = setting("ERRORS_TABLE")?;
         if !matches!(*self.tables.borrow(), DynamoDb::Connected) {
@@ -170,8 +170,8 @@ impl Aws {
         Ok(self.table(name))
     }
 
-    /// Returns the Errors table for events only, which a function writes in addition to its own table.
-    /// Opens no connection.
+    /// Returns the Errors table for events only, which a function writes in addition to its own
+    /// table. Opens no connection.
     fn outbox(&self) -> Result<Table, SettingError> {
         Ok(self.table(setting("ERRORS_TABLE")?))
     }

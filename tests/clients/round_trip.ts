@@ -1,5 +1,5 @@
-// Creates a user, a workflow and a destination, installs an integration, and records and lists an error, with the client that
-// openapi-typescript generates.
+// Creates a user, a workflow and a destination, installs an integration, and records and lists an
+// error, with the client that openapi-typescript generates.
 
 import assert from "node:assert/strict";
 import createClient from "openapi-fetch";

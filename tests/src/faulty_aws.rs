@@ -88,8 +88,8 @@ pub fn answering(
     repeating_soon(config, Answering { answer: Arc::new(answer), client: config.http_client().unwrap() })
 }
 
-/// Returns a configuration with which an operation fails with an internal error of AWS while the switch,
-/// which is returned too, is on.
+/// Returns a configuration with which an operation fails with an internal error of AWS while the
+/// switch, which is returned too, is on.
 pub fn failing(config: &SdkConfig, operation: &'static str) -> (SdkConfig, Arc<AtomicBool>) {
     let fails = Arc::new(AtomicBool::new(true));
     let switch = fails.clone();

@@ -120,8 +120,8 @@ impl Environment {
         answer.body["ids"][0].as_str().unwrap().to_owned()
     }
 
-    /// Records an error of the same id in two new workflows of a user, and waits until the deliveries to a failing
-    /// destination are pending.
+    /// Records an error of the same id in two new workflows of a user, and waits until the
+    /// deliveries to a failing destination are pending.
     pub async fn fail_with_equal_ids(&self, user: &str, destination: &str) {
         for name in ["Orders", "Stock"] {
             let workflow = self.create_workflow(user, name).await;

@@ -23,7 +23,8 @@ use crate::{keys, setting};
 /// Item of a table.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// Returns whether an item contains a text, also in binary attributes, which `Debug` shows as numbers.
+/// Returns whether an item contains a text, also in binary attributes, which `Debug` shows as
+/// numbers.
 pub fn contains(item: &Item, text: &str) -> bool {
     fn flatten(value: &AttributeValue, bytes: &mut Vec<u8>) {
         match value {
@@ -75,8 +76,9 @@ pub async fn fast_forward(aws: &SdkConfig, [directory, errors]: [&str; 2], envir
 
 /// Moves a pending delivery to another time, unless a drain removed it in the meantime.
 ///
-/// The time of its delivery in the partition `deliveries` changes with it, as when a drain moves it. A
-/// replay that queues the delivery at the same moment would otherwise not notice, and count it twice.
+/// The time of its delivery in the partition `deliveries` changes with it, as when a drain moves
+/// it. A replay that queues the delivery at the same moment would otherwise not notice, and count
+/// it twice.
 async fn move_pending(dynamodb: &aws_sdk_dynamodb::Client, table: &str, deliveries: &str, item: Item, due: &str) {
     let (before, record) = item["sk"].as_s().unwrap().split_once('#').unwrap();
     let (before, record) = (before.to_owned(), record.to_owned());
@@ -110,7 +112,8 @@ async fn move_pending(dynamodb: &aws_sdk_dynamodb::Client, table: &str, deliveri
     let _ = move_with(TransactWriteItem::builder().condition_check(unlike).build()).await;
 }
 
-/// Lets all items of an environment expire that ever do. Their time to live has not deleted them yet.
+/// Lets all items of an environment expire that ever do. Their time to live has not deleted them
+/// yet.
 pub async fn expire(aws: &SdkConfig, table: &str, environment: &str) {
     let client = aws_sdk_dynamodb::Client::new(aws);
     let scan = client.scan().table_name(table);
@@ -156,8 +159,8 @@ pub async fn load_workflows(aws: &SdkConfig, environment: EnvironmentId, count: 
     ids
 }
 
-/// Returns the items of a number of workflows of a user, their pointers, and as many credentials. Returns the ids of
-/// the workflows with them.
+/// Returns the items of a number of workflows of a user, their pointers, and as many credentials.
+/// Returns the ids of the workflows with them.
 pub fn owned_items(environment: EnvironmentId, user: UserId, count: usize) -> (Vec<WorkflowId>, Vec<Item>) {
     let ids: Vec<WorkflowId> = (0..count).map(|_| WorkflowId::new()).collect();
     let pk = keys::user(environment, user);
@@ -210,7 +213,8 @@ fn listed(mut item: Item, [pk, sk]: [String; 2]) -> Item {
     item
 }
 
-/// Returns the item of an entity of a type, with its keys. The lists and objects of the entity must be empty.
+/// Returns the item of an entity of a type, with its keys. The lists and objects of the entity must
+/// be empty.
 fn item(entity: &impl Serialize, kind: &str, [pk, sk]: [String; 2]) -> Item {
     let entity = serde_json::to_value(entity).unwrap();
     let attribute = |value: &Value| match value {

@@ -1,5 +1,6 @@
-//! Web pages of the API. Each is one document, built from embedded files when its function starts. It loads
-//! nothing else: the Content Security Policy allows its style and script by their digests only.
+//! Web pages of the API. Each is one document, built from embedded files when its function starts.
+//! It loads nothing else: the Content Security Policy allows its style and script by their digests
+//! only.
 
 use std::fmt::Display;
 
@@ -50,7 +51,8 @@ impl Page {
             (header::X_CONTENT_TYPE_OPTIONS, fixed("nosniff")),
             (header::REFERRER_POLICY, fixed("no-referrer")),
             (header::CACHE_CONTROL, fixed("no-cache")),
-            // Pages with `Cross-Origin-Embedder-Policy: require-corp` embed only what has these headers.
+            // Pages with `Cross-Origin-Embedder-Policy: require-corp` embed only what has these
+            // headers.
             (CROSS_ORIGIN_EMBEDDER_POLICY, fixed("require-corp")),
             (CROSS_ORIGIN_RESOURCE_POLICY, fixed("cross-origin")),
             (CROSS_ORIGIN_OPENER_POLICY, fixed("same-origin")),
@@ -76,10 +78,16 @@ impl Sources {
     }
 }
 
-/// Returns a module without its import and export statements.
+/// Returns a module without its import and export statements, indentation, and comments, except for
+/// those at its start, such as the license of a library.
 fn in_shared_scope(module: &str) -> String {
-    let lines = module.lines().filter(|line| !line.starts_with("import {") && !line.starts_with("export {"));
-    lines.flat_map(|line| [line, "\n"]).collect()
+    let is_comment = |line: &&str| line.starts_with("//");
+    let is_sent = |line: &&str| {
+        !line.is_empty() && !is_comment(line) && !line.starts_with("import {") && !line.starts_with("export {")
+    };
+    let head = module.lines().take_while(is_comment);
+    let rest = module.lines().skip_while(is_comment).map(str::trim_start).filter(is_sent);
+    head.chain(rest).flat_map(|line| [line, "\n"]).collect()
 }
 
 /// Returns the source expression of the Content Security Policy that allows a text by its digest.
@@ -132,9 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn imports_and_exports_are_removed() {
-        let module = "// A\nimport { b } from \"./b.js\";\nexport { a };\nconst a = b;";
-        assert_eq!(in_shared_scope(module), "// A\nconst a = b;\n");
+    fn only_code_and_the_first_comment_of_a_module_are_sent() {
+        let module = "// A\n// B\n\nimport { b } from \"./b.js\";\nexport { a };\n\n// C\nfunction a() {\n  // D\n  return b;\n}";
+        assert_eq!(in_shared_scope(module), "// A\n// B\nfunction a() {\nreturn b;\n}\n");
+        // The lines of a longer text would lose their indentation.
+        for (name, module) in PAGES.iter().flat_map(|page| page.modules) {
+            assert!(module.lines().all(|line| line.matches('`').count() % 2 == 0), "{name}");
+        }
     }
 
     /// Returns the names in the statements of a module that start with `keyword`, by the text that

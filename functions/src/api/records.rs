@@ -76,8 +76,8 @@ pub struct RecordState {
 }
 
 impl RecordState {
-    /// Returns a record with its deliveries. Those that were pending when their destination was deleted
-    /// are cancelled.
+    /// Returns a record with its deliveries. Those that were pending when their destination was
+    /// deleted are cancelled.
     pub(crate) async fn find(
         &self,
         environment: EnvironmentId,
@@ -96,8 +96,8 @@ impl RecordState {
     }
 }
 
-/// Returns the id of the user that a filter names, if any; 404 if a name belongs to nobody. One read for a
-/// name.
+/// Returns the id of the user that a filter names, if any; 404 if a name belongs to nobody. One
+/// read for a name.
 pub(crate) async fn find_user(
     users: &Users<ReadOnly>,
     environment: EnvironmentId,

@@ -1,8 +1,8 @@
-//! `GET /session`. AWS calls: one DynamoDB read of the environment and one of the user; one query of its
-//! workflows, one of its credentials and one of its installations; one batch read for each 100 workflows;
-//! if the user has more workflows or credentials than these queries read, one batch read for each 100
-//! workflows and one for each 100 credentials of its installations; and one query per megabyte of the
-//! catalogue, which a process keeps for ten seconds.
+//! `GET /session`. AWS calls: one DynamoDB read of the environment and one of the user; one query
+//! of its workflows, one of its credentials and one of its installations; one batch read for each
+//! 100 workflows; if the user has more workflows or credentials than these queries read, one batch
+//! read for each 100 workflows and one for each 100 credentials of its installations; and one query
+//! per megabyte of the catalogue, which a process keeps for ten seconds.
 
 use axum::extract;
 use serde::Serialize;
@@ -29,8 +29,8 @@ use crate::api::{
     workflows::WorkflowBody,
 };
 
-/// Data that a modal needs: the user with its installations, workflows and credentials, and the defaults of
-/// the modal.
+/// Data that a modal needs: the user with its installations, workflows and credentials, and the
+/// defaults of the modal.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Session {
     /// Environment of the user.
@@ -63,7 +63,8 @@ const MAX_ITEMS: usize = 200;
 
 /// Maximum size of the lists in the response, in bytes.
 const MAX_BYTES: usize = 5_000_000;
-/// Maximum number of workflows and of credentials among which those of a limited token are searched.
+/// Maximum number of workflows and of credentials among which those of a limited token are
+/// searched.
 const MAX_SEARCHED: usize = 1000;
 
 /// State of the function.
@@ -79,7 +80,8 @@ pub struct State {
     parts: Parts,
 }
 
-/// Returns the user of the token with its installations, workflows and credentials, and the defaults of the modal.
+/// Returns the user of the token with its installations, workflows and credentials, and the
+/// defaults of the modal.
 #[utoipa::path(get, path = "/session", tag = "session", security(("userToken" = [])),
     responses((status = 200, body = Session), (status = 404, description = "the user was deleted")))]
 pub async fn get_session(

@@ -1,5 +1,5 @@
-//! `POST /tickets`. AWS calls: three DynamoDB reads (ticket, user and integration) and one transaction; the
-//! signing key is cached.
+//! `POST /tickets`. AWS calls: three DynamoDB reads (ticket, user and integration) and one
+//! transaction; the signing key is cached.
 
 use axum::extract;
 use tenon::{
@@ -42,7 +42,8 @@ pub struct State {
     issuer: String,
 }
 
-/// Exchanges the ticket of an install link, once, for a token with which its user installs the integration.
+/// Exchanges the ticket of an install link, once, for a token with which its user installs the
+/// integration.
 #[utoipa::path(post, path = "/tickets", tag = "session", security(()), request_body = ExchangeTicket,
     responses((status = 200, body = Token),
         (status = 410, description = "the ticket is unknown, used or expired, or its user or integration is disabled or deleted"),

@@ -33,7 +33,8 @@ impl TryFrom<Value> for Trigger {
     type Error = serde_json::Error;
 
     fn try_from(event: Value) -> Result<Self, serde_json::Error> {
-        // A malformed event of the stream must fail, not count as the schedule, so that an alarm notices.
+        // A malformed event of the stream must fail, not count as the schedule, so that an alarm
+        // notices.
         if event.get("Records").is_some() {
             serde_json::from_value(event).map(Self::Stream)
         } else {
@@ -46,14 +47,14 @@ impl TryFrom<Value> for Trigger {
 const MAX_RESUMED: usize = 1000;
 /// Maximum number of jobs that a scheduled run executes concurrently.
 const MAX_CONCURRENT: usize = 8;
-/// Duration after which a run abandons its unfinished jobs. Below the timeout of the functions and the
-/// interval of the schedule (both 300 seconds), so that a long job is no failure, and scheduled runs do not
-/// overlap.
+/// Duration after which a run abandons its unfinished jobs. Below the timeout of the functions and
+/// the interval of the schedule (both 300 seconds), so that a long job is no failure, and scheduled
+/// runs do not overlap.
 const RUN_BUDGET: Duration = Duration::from_secs(240);
 
-/// Runs the jobs of a trigger as far as possible. `open` returns the unfinished jobs; `run` runs one job,
-/// which may stay unfinished. Fails if the unfinished jobs cannot be listed, so that an alarm
-/// notices.
+/// Runs the jobs of a trigger as far as possible. `open` returns the unfinished jobs; `run` runs
+/// one job, which may stay unfinished. Fails if the unfinished jobs cannot be listed, so that an
+/// alarm notices.
 pub(crate) async fn run<J: Job>(
     trigger: Trigger,
     open: impl AsyncFn() -> Result<Vec<J>, StoreError>,
@@ -71,8 +72,8 @@ async fn run_until<J: Job>(
     let mut response = DynamoDbEventResponse::default();
     match trigger {
         Trigger::Stream(event) => {
-            // All of them, although the batch is retried from the first one that failed: jobs do not depend on
-            // each other, and may run twice.
+            // All of them, although the batch is retried from the first one that failed: jobs do
+            // not depend on each other, and may run twice.
             for record in event.records {
                 let job = match serde_dynamo::from_item::<_, J>(record.change.new_image) {
                     Ok(job) => job,
@@ -96,8 +97,8 @@ async fn run_until<J: Job>(
                     error_message: "failed to list unfinished jobs".into(),
                 }
             })?;
-            // Emitted before the jobs run, so that the metric is reported even if the function times
-            // out.
+            // Emitted before the jobs run, so that the metric is reported even if the function
+            // times out.
             let oldest = open.iter().map(Job::started_at).min();
             let age = oldest.map_or(0, |since| Timestamp::now().seconds() - since.seconds());
             metrics::emit(&[(Metric::OldestJob, age)]);
@@ -109,7 +110,8 @@ async fn run_until<J: Job>(
     Ok(response)
 }
 
-/// Runs a job until the deadline. A job that is cut off is no failure: the schedule resumes it. Logs failures.
+/// Runs a job until the deadline. A job that is cut off is no failure: the schedule resumes it.
+/// Logs failures.
 async fn run_one<J: Job>(
     deadline: Instant,
     job: &J,

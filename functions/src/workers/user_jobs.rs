@@ -1,9 +1,10 @@
-//! `user_jobs`, triggered by the stream of the directory table for each user that is deleted, disabled or
-//! enabled, and by a schedule for unfinished jobs. May stop at any point and run more than once. AWS calls:
-//! for 200 items of a deleted user one or two DynamoDB queries, one batch read for each 100 workflows, three reads of
-//! what the installations show, and up to 40 writes, and at the end one read and one transaction; for a disabled or
-//! enabled user one read, one query of the names of its workflows, one batch read for each 100 workflows
-//! and one write for each 25, and one write at the end.
+//! `user_jobs`, triggered by the stream of the directory table for each user that is deleted,
+//! disabled or enabled, and by a schedule for unfinished jobs. May stop at any point and run more
+//! than once. AWS calls: for 200 items of a deleted user one or two DynamoDB queries, one batch
+//! read for each 100 workflows, three reads of what the installations show, and up to 40 writes,
+//! and at the end one read and one transaction; for a disabled or enabled user one read, one query
+//! of the names of its workflows, one batch read for each 100 workflows and one write for each 25,
+//! and one write at the end.
 
 use aws_lambda_events::event::streams::DynamoDbEventResponse;
 use lambda_runtime::Diagnostic;
@@ -53,7 +54,8 @@ struct Receipt {
     counts: OwnedCounts,
 }
 
-/// Deletes what deleted users owned, and sends the events of workflows whose user was disabled or enabled.
+/// Deletes what deleted users owned, and sends the events of workflows whose user was disabled or
+/// enabled.
 pub async fn run_user_jobs(state: State, trigger: Trigger) -> Result<DynamoDbEventResponse, Diagnostic> {
     let open = async || state.jobs.open().await;
     jobs::run(trigger, open, async |job| state.run(job).await).await
@@ -68,8 +70,8 @@ impl State {
         }
     }
 
-    /// Sends an event for each workflow that the API shows as active while its user is. The ids of the
-    /// events depend on the job only, so that a second run sends none again.
+    /// Sends an event for each workflow that the API shows as active while its user is. The ids of
+    /// the events depend on the job only, so that a second run sends none again.
     async fn send_status(&self, job: &StatusChange) -> Result<(), StoreError> {
         let StatusChange { environment_id: environment, user_id, owner, actor, .. } = job;
         let user = self.users.get(*environment, *user_id).await?;
@@ -91,7 +93,8 @@ impl State {
         self.jobs.complete_status_change(job).await
     }
 
-    /// Deletes all items that a user owned, each with its event, and completes the job with the receipt.
+    /// Deletes all items that a user owned, each with its event, and completes the job with the
+    /// receipt.
     async fn delete(&self, job: &Deletion) -> Result<(), StoreError> {
         let counts = self.jobs.count(job).await?;
         while let Some(owned) = self.jobs.owned(job).await? {

@@ -96,11 +96,12 @@ export interface paths {
         head?: never;
         /**
          * Updates a destination.
-         * @description A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
-         *     must be possible to assume it with the external id, and not without. The previous credentials are
-         *     kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
-         *     the circuit, so that all pending deliveries are attempted immediately. Results of another target are not
-         *     shown. Disabling it cancels its pending deliveries.
+         * @description A changed bus is first checked with a test event, and so is a role whose destination is enabled:
+         *     it must be possible to assume it with the external id, and not without. The previous credentials
+         *     are kept if the check fails. Enabling the destination, also if it is enabled already, or
+         *     changing its target closes the circuit, so that all pending deliveries are attempted
+         *     immediately. Results of another target are not shown. Disabling it cancels its pending
+         *     deliveries.
          */
         patch: operations["patchDestination"];
         trace?: never;
@@ -137,8 +138,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Starts a replay: queues errors and events for a destination again, including those that were stored while
-         *     it was disabled.
+         * Starts a replay: queues errors and events for a destination again, including those that were
+         *     stored while it was disabled.
          */
         post: operations["startReplay"];
         delete?: never;
@@ -195,8 +196,8 @@ export interface paths {
         put?: never;
         /**
          * Sends a test event immediately, even to a disabled destination, and returns the response of the
-         *     destination. The role of a bus is verified: that Tenon can assume it with the external id, and not
-         *     without.
+         *     destination. The role of a bus is verified: that Tenon can assume it with the external id, and
+         *     not without.
          */
         post: operations["testDestination"];
         delete?: never;
@@ -302,9 +303,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists the installations of the environment, newest first; with a user token those of the user. A new
-         *     installation can be missing from the list of the environment for a moment. With a filter, a page with a `cursor`
-         *     can be empty.
+         * Lists the installations of the environment, newest first; with a user token those of the user. A
+         *     new installation can be missing from the list of the environment for a moment. With a filter, a
+         *     page with a `cursor` can be empty.
          */
         get: operations["listInstallations"];
         put?: never;
@@ -323,8 +324,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists the integrations of the environment, newest first, for a user with its installations. Users see
-         *     enabled integrations that their token allows. A change can be missing from the list for ten seconds.
+         * Lists the integrations of the environment, newest first, for a user with its installations.
+         *     Users see enabled integrations that their token allows. A change can be missing from the list
+         *     for ten seconds.
          */
         get: operations["listIntegrations"];
         put?: never;
@@ -351,8 +353,8 @@ export interface paths {
         put: operations["putIntegration"];
         post?: never;
         /**
-         * Removes an integration from the catalogue. Existing workflows keep running. To retire an integration,
-         *     set `enabled` to false instead.
+         * Removes an integration from the catalogue. Existing workflows keep running. To retire an
+         *     integration, set `enabled` to false instead.
          */
         delete: operations["deleteIntegration"];
         options?: never;
@@ -439,7 +441,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Returns the user of the token with its installations, workflows and credentials, and the defaults of the modal. */
+        /**
+         * Returns the user of the token with its installations, workflows and credentials, and the
+         *     defaults of the modal.
+         */
         get: operations["getSession"];
         put?: never;
         post?: never;
@@ -492,7 +497,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Exchanges the ticket of an install link, once, for a token with which its user installs the integration. */
+        /**
+         * Exchanges the ticket of an install link, once, for a token with which its user installs the
+         *     integration.
+         */
         post: operations["exchangeTicket"];
         delete?: never;
         options?: never;
@@ -596,8 +604,8 @@ export interface paths {
         /** Returns a credential, without its data. */
         get: operations["getCredential"];
         /**
-         * Replaces the data of a credential, which becomes valid. Its id stays, and so do the workflows that
-         *     use it.
+         * Replaces the data of a credential, which becomes valid. Its id stays, and so do the workflows
+         *     that use it.
          */
         put: operations["replaceCredential"];
         post?: never;
@@ -704,7 +712,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be empty. */
+        /**
+         * Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be
+         *     empty.
+         */
         get: operations["listInstallationsOfUser"];
         put?: never;
         post?: never;
@@ -724,14 +735,14 @@ export interface paths {
         /** Returns an installation of a user. */
         get: operations["getInstallation"];
         /**
-         * Installs an integration for a user, or changes the installation: its credentials, its settings and
-         *     which of its workflows are active. Everything is changed or nothing.
+         * Installs an integration for a user, or changes the installation: its credentials, its settings
+         *     and which of its workflows are active. Everything is changed or nothing.
          */
         put: operations["putInstallation"];
         post?: never;
         /**
-         * Uninstalls an integration: deletes its workflows, and those of its credentials that an installation created
-         *     and nothing else references.
+         * Uninstalls an integration: deletes its workflows, and those of its credentials that an
+         *     installation created and nothing else references.
          */
         delete: operations["deleteInstallation"];
         options?: never;
@@ -863,15 +874,15 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Deletes a workflow, also from its installation. Its name is free immediately; its errors are kept until
-         *     they expire.
+         * Deletes a workflow, also from its installation. Its name is free immediately; its errors are
+         *     kept until they expire.
          */
         delete: operations["deleteWorkflow"];
         options?: never;
         head?: never;
         /**
-         * Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
-         *     changed.
+         * Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can
+         *     be changed.
          */
         patch: operations["patchWorkflow"];
         trace?: never;
@@ -1006,8 +1017,8 @@ export interface components {
             enabled?: boolean | null;
             eventBusName?: components["schemas"]["BusName"] | null;
             /**
-             * @description Records that are sent: `error` for errors, types of events such as `workflow.activated`, or all types of
-             *     a resource such as `workflow.*`. Without it, errors are sent.
+             * @description Records that are sent: `error` for errors, types of events such as `workflow.activated`, or
+             *     all types of a resource such as `workflow.*`. Without it, errors are sent.
              */
             events?: components["schemas"]["Subscription"][] | null;
             filter?: components["schemas"]["NewFilter"] | null;
@@ -1031,8 +1042,8 @@ export interface components {
             integrations?: components["schemas"]["IntegrationId"][] | null;
             mode?: components["schemas"]["TokenMode"] | null;
             /**
-             * @description Origins of the pages that may embed the modal with the token, 1 to 5; by default those of the
-             *     environment.
+             * @description Origins of the pages that may embed the modal with the token, 1 to 5; by default those of
+             *     the environment.
              */
             origins?: components["schemas"]["Origin"][] | null;
             ttlSeconds?: components["schemas"]["TtlSeconds"] | null;
@@ -1137,8 +1148,8 @@ export interface components {
         /** @example 6155ac2eb8f4a70013d1e5c2 */
         CredentialId: string;
         /**
-         * @description Credential of an installation: an existing one of the user, or data that is stored in a new one or
-         *     replaces that of the present one.
+         * @description Credential of an installation: an existing one of the user, or data that is stored in a new one
+         *     or replaces that of the present one.
          */
         CredentialInput: {
             credentialId?: components["schemas"]["CredentialId"] | null;
@@ -1388,8 +1399,8 @@ export interface components {
             /** @description Time of the change. */
             createdAt: components["schemas"]["Timestamp"];
             /**
-             * @description Changed resource, as the API shows it after the change. Its `revision` increases with every change,
-             *     so that an older event that arrives later can be recognized.
+             * @description Changed resource, as the API shows it after the change. Its `revision` increases with every
+             *     change, so that an older event that arrives later can be recognized.
              */
             data: {
                 [key: string]: unknown;
@@ -1420,8 +1431,8 @@ export interface components {
             /** @description Time of the change. */
             createdAt: components["schemas"]["Timestamp"];
             /**
-             * @description Changed resource, as the API shows it after the change. Its `revision` increases with every change,
-             *     so that an older event that arrives later can be recognized.
+             * @description Changed resource, as the API shows it after the change. Its `revision` increases with every
+             *     change, so that an older event that arrives later can be recognized.
              */
             data: {
                 [key: string]: unknown;
@@ -1597,9 +1608,9 @@ export interface components {
          */
         FieldType: "text" | "secret" | "url" | "number" | "boolean" | "select";
         /**
-         * @description Restricts the records that a destination receives. An empty or absent list matches every record; all
-         *     other lists must match. A list does not match a record without the attribute, except that `blockType`
-         *     applies to errors only.
+         * @description Restricts the records that a destination receives. An empty or absent list matches every record;
+         *     all other lists must match. A list does not match a record without the attribute, except that
+         *     `blockType` applies to errors only.
          */
         Filter: {
             /** @description Block types. */
@@ -1677,14 +1688,17 @@ export interface components {
             /** @description Time until which the link can be used. */
             expiresAt: components["schemas"]["Timestamp"];
             /**
-             * @description URL of a page on which the user installs the integration. It works once, and needs no login: send it
-             *     to the user only.
+             * @description URL of a page on which the user installs the integration. It works once, and needs no login:
+             *     send it to the user only.
              */
             url: string;
         };
         /** @description Installation as the API returns it. */
         Installation: {
-            /** @description Actions that the user has to take, with pointers into the body of the PUT that would take them; at most 100. */
+            /**
+             * @description Actions that the user has to take, with pointers into the body of the PUT that would take
+             *     them; at most 100.
+             */
             attention: components["schemas"]["FieldError"][];
             /** @description Connected credentials, by credential type. */
             credentialIds: {
@@ -1701,8 +1715,8 @@ export interface components {
             integrationVersion: number;
             /**
              * Format: int64
-             * @description Increases with every change of the installation itself; its workflows and credentials have their
-             *     own.
+             * @description Increases with every change of the installation itself; its workflows and credentials have
+             *     their own.
              */
             revision: number;
             /** @description Settings that the engine reads. */
@@ -1857,8 +1871,8 @@ export interface components {
             sessionToken?: components["schemas"]["Secret"] | null;
         };
         /**
-         * @description Filter of the records that a destination receives. An absent list matches every record; an empty one
-         *     is rejected. At most 16 KiB as JSON.
+         * @description Filter of the records that a destination receives. An absent list matches every record; an empty
+         *     one is rejected. At most 16 KiB as JSON.
          */
         NewFilter: {
             /** @description Block types whose errors are sent; events have none and are sent regardless. */
@@ -2039,8 +2053,8 @@ export interface components {
             } | null;
             settings?: components["schemas"]["Settings"] | null;
             /**
-             * @description Keys of the active workflows, of the integration or of those that the installation has; others are
-             *     deactivated. Without it, all workflows of a new installation are active.
+             * @description Keys of the active workflows, of the integration or of those that the installation has;
+             *     others are deactivated. Without it, all workflows of a new installation are active.
              */
             workflows?: components["schemas"]["WorkflowKey"][] | null;
         };
@@ -2159,13 +2173,14 @@ export interface components {
             destinationId: components["schemas"]["DestinationId"];
             /**
              * Format: int64
-             * @description Number of these records that are not delivered: their attempts are exhausted, their delivery was
-             *     cancelled, or they no longer exist.
+             * @description Number of these records that are not delivered: their attempts are exhausted, their delivery
+             *     was cancelled, or they no longer exist.
              */
             failed: number;
             /**
              * Format: int64
-             * @description Number of records, errors and events, found and queued for delivery. Equal to `delivered` + `failed` at the end.
+             * @description Number of records, errors and events, found and queued for delivery. Equal to `delivered` +
+             *     `failed` at the end.
              */
             found: number;
             /** @description Id of the replay. */
@@ -2241,8 +2256,8 @@ export interface components {
             value: components["schemas"]["Text256"];
         };
         /**
-         * @description Data that a modal needs: the user with its installations, workflows and credentials, and the defaults of
-         *     the modal.
+         * @description Data that a modal needs: the user with its installations, workflows and credentials, and the
+         *     defaults of the modal.
          */
         Session: {
             /** @description Credentials of the user, newest first, without their data, at most 200. */
@@ -2286,8 +2301,8 @@ export interface components {
          */
         SortOrder: "asc" | "desc";
         /**
-         * @description Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
-         *     all whose delivery is pending, failed or was cancelled.
+         * @description Selection of the records to replay, of those that the destination wants: a time range, a list of
+         *     ids, or all whose delivery is pending, failed or was cancelled.
          * @example {
          *       "errorIds": [
          *         "6155ac5d3a9f2e0013b7c641"
@@ -3719,8 +3734,8 @@ export interface operations {
                 /** @description Version of the protocol: 1. Required with `origin`. */
                 v?: string;
                 /**
-                 * @description Origin of the page that contains the frame, then of the pages above it. Without it, the page cannot be
-                 *     framed.
+                 * @description Origin of the page that contains the frame, then of the pages above it. Without it, the page
+                 *     cannot be framed.
                  */
                 origin?: components["schemas"]["Origin"][];
             };

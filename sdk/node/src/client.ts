@@ -49,8 +49,8 @@ type Input<O extends Operation> = Pick<O["parameters"], "path" | "query" | "head
   Body<Json<NonNullable<O["requestBody"]>>>;
 
 /**
- * Arguments after the path. They may be omitted if nothing is required. The type is distributive, so
- * that the compiler decides for the path of a call and not for all paths together.
+ * Arguments after the path. They may be omitted if nothing is required. The type is distributive,
+ * so that the compiler decides for the path of a call and not for all paths together.
  */
 type Inputs<O> = O extends Operation ? ({} extends Input<O> ? [input?: Input<O>] : [input: Input<O>]) : never;
 
@@ -108,10 +108,10 @@ export class Tenon {
   /**
    * Sends a request and returns the body of its response. Throws a `TenonError` if it is rejected.
    *
-   * Repeats after network errors, 429, 502, 503, 504 and a 500 of API Gateway if the request is a GET, reveals a
-   * credential, issues a token, or is a POST with an `Idempotency-Key`, which is generated unless it is given; repeats
-   * any request after 429. While an earlier attempt with the same key is still running, waits for it for up to half a
-   * minute.
+   * Repeats after network errors, 429, 502, 503, 504 and a 500 of API Gateway if the request is a
+   * GET, reveals a credential, issues a token, or is a POST with an `Idempotency-Key`, which is
+   * generated unless it is given; repeats any request after 429. While an earlier attempt with the
+   * same key is still running, waits for it for up to half a minute.
    */
   async call<M extends Method, P extends PathOf<M>>(
     method: M,
@@ -121,7 +121,9 @@ export class Tenon {
     return (await this.#send(method, path, inputs[0] as Sent | undefined)).body as Result<M, P>;
   }
 
-  /** Sends a request like `call`. Returns the body with the `ETag` of the response, for `If-Match`. */
+  /**
+   * Sends a request like `call`. Returns the body with the `ETag` of the response, for `If-Match`.
+   */
   async callWithEtag<M extends Method, P extends PathOf<M>>(
     method: M,
     path: P,
@@ -130,7 +132,9 @@ export class Tenon {
     return (await this.#send(method, path, inputs[0] as Sent | undefined)) as { body: Result<M, P>; etag: string | null };
   }
 
-  /** Yields the items of a list, and requests its pages as needed. `limit` is the size of a page. */
+  /**
+   * Yields the items of a list, and requests its pages as needed. `limit` is the size of a page.
+   */
   async *list<P extends ListPath>(
     path: P,
     ...inputs: Inputs<OperationOf<"GET", P>>
@@ -205,7 +209,8 @@ export class Tenon {
   }
 }
 
-// JavaScript callers may pass an unset variable of the environment, so that the types are checked too.
+// JavaScript callers may pass an unset variable of the environment, so that the types are checked
+// too.
 
 function checkedNumber(name: string, value: unknown, least: number): number {
   if (!Number.isInteger(value) || (value as number) < least || (value as number) > MAX_TIMER_MS) {
@@ -225,8 +230,8 @@ function checkedKey(key: unknown): string {
 function fillIn(path: string, values: Record<string, string> = {}): string {
   return path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
-    // Such a value could lead to another endpoint: API Gateway decodes paths before it routes them. No id or name
-    // contains these characters.
+    // Such a value could lead to another endpoint: API Gateway decodes paths before it routes them.
+    // No id or name contains these characters.
     if (typeof value !== "string" || !value || /^\.+$|[%/\\?#\p{Cc}]/u.test(value)) throw new TypeError(`invalid value of {${name}} in ${path}`);
     return encodeURIComponent(value);
   });

@@ -25,8 +25,8 @@ export function secondsOf(retryAfter: string | null): number | null {
 }
 
 /**
- * Returns the pause after an attempt, counted from 1, or null if the seconds that are asked for are too many. Grows, and
- * differs between clients, so that they do not return together.
+ * Returns the pause after an attempt, counted from 1, or null if the seconds that are asked for are
+ * too many. Grows, and differs between clients, so that they do not return together.
  */
 export function pause(attempt: number, retryAfter: number | null): number | null {
   const growth = 2 ** (attempt - 1);

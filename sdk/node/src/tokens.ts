@@ -27,16 +27,19 @@ const CLOCK_TOLERANCE_S = 5;
 
 /**
  * Returns a function that verifies user tokens of an environment, which pages send to your own
- * server. It returns the claims. It rejects with an error of `jose` if the token is not valid, and with a `KeySetError`
- * if the key set cannot be read.
+ * server. It returns the claims. It rejects with an error of `jose` if the token is not valid, and
+ * with a `KeySetError` if the key set cannot be read.
  *
  * The key set is cached, and fetched again when a token has an unknown key. A valid token does not
- * prove that the user is still enabled. A token of an install link is refused: anyone who has the link gets one.
+ * prove that the user is still enabled. A token of an install link is refused: anyone who has the
+ * link gets one.
  */
 export function tokenVerifier(settings: {
   /** Base URL of the API. */
   url: string;
-  /** Parameter `TokenIssuer` of the stack; its default is `urn:tenon:<account>:<region>:<stack>`. */
+  /**
+   * Parameter `TokenIssuer` of the stack; its default is `urn:tenon:<account>:<region>:<stack>`.
+   */
   issuer: string;
   environmentId: string;
 }): (token: string) => Promise<UserTokenClaims> {

@@ -29,7 +29,10 @@ export function verifyWebhook(
   return webhookOf(secret).verify(text, Object.fromEntries(joined) as Record<string, string>) as WebhookRecord;
 }
 
-/** Returns the verifier of a secret. JavaScript callers may pass an unset variable, and files end with a newline. */
+/**
+ * Returns the verifier of a secret. JavaScript callers may pass an unset variable, and files end
+ * with a newline.
+ */
 function webhookOf(secret: unknown): Webhook {
   const text = typeof secret === "string" ? secret.trim() : "";
   if (!/^(whsec_)?[A-Za-z0-9+/]{4,}={0,2}$/.test(text)) {

@@ -143,9 +143,9 @@ impl Connections {
         if defects.is_empty() { Ok(ValidTarget(target)) } else { Err(defects) }
     }
 
-    /// Proves a new target, encrypts its credentials or secret, and returns the secret of a webhook.
-    /// One KMS call, and for a bus with access keys two calls to it. A role makes no call: it is created
-    /// with the external id that the destination has then.
+    /// Proves a new target, encrypts its credentials or secret, and returns the secret of a
+    /// webhook. One KMS call, and for a bus with access keys two calls to it. A role makes no call:
+    /// it is created with the external id that the destination has then.
     pub async fn connect(
         &self,
         route: Route,
@@ -169,8 +169,8 @@ impl Connections {
         }
     }
 
-    /// Changes the target of a destination, and checks it as far as this needs no call. Returns all defects of a
-    /// target that leads elsewhere, has new credentials, or is enabled with a role.
+    /// Changes the target of a destination, and checks it as far as this needs no call. Returns all
+    /// defects of a target that leads elsewhere, has new credentials, or is enabled with a role.
     pub fn change(
         &self,
         destination: &Destination,
@@ -236,9 +236,10 @@ impl Connections {
         (Change::Settled(Target::Webhook(webhook), Some(Verification::untested())), defects)
     }
 
-    /// Proves a changed target and encrypts new keys for a version of the destination. Returns the target, and its
-    /// verification if it is a new one. Two calls to a bus that needs proof; with keys one or two KMS calls, with
-    /// a role four calls to STS. A role that is not used yet needs no proof.
+    /// Proves a changed target and encrypts new keys for a version of the destination. Returns the
+    /// target, and its verification if it is a new one. Two calls to a bus that needs proof; with
+    /// keys one or two KMS calls, with a role four calls to STS. A role that is not used yet needs
+    /// no proof.
     pub async fn prove(
         &self,
         route: Route,

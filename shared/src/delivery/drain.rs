@@ -8,11 +8,12 @@
 //!
 //! A malformed pending delivery or record is recorded as failed, and the drain continues. A
 //! malformed replay counts as not cancelled. A malformed destination ends the drain; its deliveries
-//! stay pending, and the next drain starts within [`MAX_DELAY`]. A malformed health item counts as the
-//! default health.
+//! stay pending, and the next drain starts within [`MAX_DELAY`]. A malformed health item counts as
+//! the default health.
 //!
-//! When the destination has recovered from an outage, what was scheduled before is due: it does not wait for
-//! the rest of its schedule, which may take twelve hours. If that attempt fails, the schedule continues.
+//! When the destination has recovered from an outage, what was scheduled before is due: it does not
+//! wait for the rest of its schedule, which may take twelve hours. If that attempt fails, the
+//! schedule continues.
 //!
 //! [`drain`] depends only on the traits [`DrainStore`], [`Recorder`] and [`Sender`], so that a
 //! simulation with a controlled clock can test it.
@@ -58,8 +59,8 @@ const RUN_BUDGET: Duration = Duration::from_secs(30);
 const LEASE_DURATION: Duration = Duration::from_secs(75);
 /// Number of deliveries that are attempted concurrently.
 const BATCH_SIZE: usize = 40;
-/// Number of deliveries that are examined for a probe, and in each of eight partitions for those that a recovery
-/// makes due.
+/// Number of deliveries that are examined for a probe, and in each of eight partitions for those
+/// that a recovery makes due.
 const MAX_EXAMINED: usize = 10 * BATCH_SIZE;
 /// Maximum number of attempts to release the lease while deliveries become pending. The last one
 /// releases unconditionally and schedules another drain.
@@ -87,7 +88,8 @@ pub trait DrainStore {
     /// Returns up to `limit` deliveries that are due by the given time, the longest overdue first,
     /// and up to `limit` unreadable ones.
     fn due(&self, by: Timestamp, limit: usize) -> impl Future<Output = Result<FoundDeliveries, StoreError>>;
-    /// Returns deliveries in the order of their next attempts, from a time on. Reads up to `limit` of each partition.
+    /// Returns deliveries in the order of their next attempts, from a time on. Reads up to `limit`
+    /// of each partition.
     fn search(&self, from: Timestamp, limit: usize) -> impl Future<Output = Result<Search, StoreError>>;
     /// Replaces pending deliveries of the same record by one of them.
     fn merge(&self, merges: &[Merge]) -> impl Future<Output = Result<(), StoreError>>;
@@ -115,11 +117,12 @@ pub trait DrainStore {
 /// a wake-up in time is already scheduled.
 ///
 /// AWS calls: one write for the lease. Per batch, and once more to find that nothing is due: two
-/// reads and eight queries, and after a recovery eight more, and again for every 400 deliveries of a partition that
-/// it does not make due. Per batch with deliveries: one transaction if a record is pending
-/// several times, one `BatchGetItem`, one read per replay, the calls of the sender, one transaction
-/// per 20 deliveries, and at most four writes of the health. At the end two reads, eight queries and one
-/// write, up to three times if deliveries become pending meanwhile, and at most one message.
+/// reads and eight queries, and after a recovery eight more, and again for every 400 deliveries of
+/// a partition that it does not make due. Per batch with deliveries: one transaction if a record is
+/// pending several times, one `BatchGetItem`, one read per replay, the calls of the sender, one
+/// transaction per 20 deliveries, and at most four writes of the health. At the end two reads,
+/// eight queries and one write, up to three times if deliveries become pending meanwhile, and at
+/// most one message.
 pub async fn drain(
     route: Route,
     store: &impl DrainStore,
@@ -150,8 +153,8 @@ pub async fn drain(
         match batch {
             Ok(ControlFlow::Continue(())) => {}
             Ok(ControlFlow::Break(end)) => break end,
-            // Otherwise the destination would wait for the end of the lease. It does if attempts were made that
-            // could not be recorded, because the next drain repeats them.
+            // Otherwise the destination would wait for the end of the lease. It does if attempts
+            // were made that could not be recorded, because the next drain repeats them.
             Err(StoreError::Busy(error)) if !progress.is_sending => {
                 tracing::warn!(error = %ErrorChain(&*error), "stopped the drain early");
                 break DrainEnd::Busy;
@@ -201,8 +204,9 @@ impl DrainEnd {
         }
     }
 
-    /// Returns whether anything pending may be due: the drain has not examined everything, or the destination has
-    /// recovered since. What an unreadable destination has due waits for the next drain.
+    /// Returns whether anything pending may be due: the drain has not examined everything, or the
+    /// destination has recovered since. What an unreadable destination has due waits for the next
+    /// drain.
     fn may_leave_due(&self, health: &Health) -> bool {
         match self {
             Self::OutOfTime | Self::Busy => true,
@@ -212,8 +216,8 @@ impl DrainEnd {
     }
 }
 
-/// Releases the lease, and schedules the next drain, unless nothing is pending or a wake-up in time is already
-/// scheduled.
+/// Releases the lease, and schedules the next drain, unless nothing is pending or a wake-up in time
+/// is already scheduled.
 async fn release(
     store: &impl DrainStore,
     recorder: &impl Recorder,
@@ -233,8 +237,8 @@ async fn release(
             // Assume that there are new deliveries, and leave them to another drain.
             backlog = Backlog { earliest_due: Some(now + WAKEUP_TOLERANCE), counted: None };
         }
-        // A request that disables the destination changes the version of the backlog: it comes before this read, or
-        // the release fails.
+        // A request that disables the destination changes the version of the backlog: it comes
+        // before this read, or the release fails.
         let is_disabled = backlog.earliest_due.is_some()
             && matches!(store.destination().await, Ok(Some(destination)) if !destination.enabled);
         let not_before = earliest.max(health.backoff_until().unwrap_or(now)).max(now);
@@ -260,10 +264,10 @@ async fn release(
     Ok(())
 }
 
-/// Processes the next batch of up to [`BATCH_SIZE`] due deliveries. Attempts them concurrently; while
-/// the circuit is open, attempts one, and settles those that need no attempt. While the destination is
-/// backing off, only fails deliveries that have expired. If it is disabled, cancels its pending
-/// deliveries. Breaks if nothing is left to do or attempts were skipped.
+/// Processes the next batch of up to [`BATCH_SIZE`] due deliveries. Attempts them concurrently;
+/// while the circuit is open, attempts one, and settles those that need no attempt. While the
+/// destination is backing off, only fails deliveries that have expired. If it is disabled, cancels
+/// its pending deliveries. Breaks if nothing is left to do or attempts were skipped.
 ///
 /// Backoff and circuit are checked here, before records are read, because they decide which
 /// deliveries are attempted.
@@ -315,8 +319,8 @@ async fn drain_batch(
     Ok(if processed.skipped { skipped } else { ControlFlow::Continue(()) })
 }
 
-/// Progress of a drain among the deliveries that a recovery may make due, so that it reads those that it does not
-/// make due once.
+/// Progress of a drain among the deliveries that a recovery may make due, so that it reads those
+/// that it does not make due once.
 struct RecoveryProgress {
     recovered_at: Timestamp,
     /// Time of the next attempt before which nothing is made due.
@@ -332,8 +336,8 @@ struct NextBatch {
     all_examined: bool,
 }
 
-/// Returns the deliveries of the next batch: those that are due; if none is, those that a recovery makes due. Of a
-/// disabled destination, any.
+/// Returns the deliveries of the next batch: those that are due; if none is, those that a recovery
+/// makes due. Of a disabled destination, any.
 async fn next_batch(
     destination: &Destination,
     store: &impl DrainStore,
@@ -396,9 +400,9 @@ fn with_records<'a>(
     (deliveries, settled)
 }
 
-/// Chooses a record among those with the fewest attempts: the destination may have rejected the others because of
-/// their content. Any of them, because it may also reject the oldest ones. Its deliveries become the first of the
-/// list, before others with few attempts.
+/// Chooses a record among those with the fewest attempts: the destination may have rejected the
+/// others because of their content. Any of them, because it may also reject the oldest ones. Its
+/// deliveries become the first of the list, before others with few attempts.
 fn choose_probe(due: &mut [PendingDelivery]) -> Option<RecordKey> {
     due.shuffle(&mut rand::rng());
     due.sort_by_key(|delivery| delivery.attempts);

@@ -1,4 +1,5 @@
-//! Sends records to EventBridge buses in customers' accounts, with the customers' access keys or roles.
+//! Sends records to EventBridge buses in customers' accounts, with the customers' access keys or
+//! roles.
 
 use std::time::{Duration, Instant};
 
@@ -54,8 +55,9 @@ pub const TEST_DETAIL_TYPE: &str = "Workflow Error Test";
 
 /// Maximum number of entries per `PutEvents` (AWS limit).
 const MAX_ENTRIES: usize = 10;
-/// Maximum size of the details of a `PutEvents`, in bytes. The AWS limit is 1 MiB for whole entries, and 256 KiB
-/// in the regions of China; the difference to the latter is reserved for their other fields.
+/// Maximum size of the details of a `PutEvents`, in bytes. The AWS limit is 1 MiB for whole
+/// entries, and 256 KiB in the regions of China; the difference to the latter is reserved for their
+/// other fields.
 const MAX_BYTES: usize = 250_000;
 /// Maximum number of characters of an AWS response that an attempt stores.
 const MAX_RESPONSE_CHARS: usize = 512;
@@ -103,8 +105,8 @@ impl EventBridgeSender {
         outcomes
     }
 
-    /// Returns the credentials of a bus, or the outcome of an attempt without any. At most one call to
-    /// KMS or STS.
+    /// Returns the credentials of a bus, or the outcome of an attempt without any. At most one call
+    /// to KMS or STS.
     async fn credentials(&self, route: Route, bus: &EventBridge) -> Result<Credentials, Outcome> {
         match &bus.access {
             BusAccess::Keys { credentials, .. } => {
@@ -133,7 +135,8 @@ impl Sender for EventBridgeSender {
 
 /// Creates a client for all customers. Every call must be made as a [`customer`].
 ///
-/// Without the cache of the SDK, which would keep the credentials of customers until the process ends.
+/// Without the cache of the SDK, which would keep the credentials of customers until the process
+/// ends.
 fn client(config: &SdkConfig, timeout: Duration) -> Client {
     let mut config = with_short_timeouts(config, timeout).into_builder();
     // A call without a customer must not be made with the credentials of the function.
@@ -143,22 +146,24 @@ fn client(config: &SdkConfig, timeout: Duration) -> Client {
     Client::from_conf(config.retry_partition(unlimited_retries()).build())
 }
 
-/// Returns the configuration of a client whose calls end after `timeout` and are repeated at most twice,
-/// immediately, as far as a classifier such as [`RetryWithoutResponse`] permits.
+/// Returns the configuration of a client whose calls end after `timeout` and are repeated at most
+/// twice, immediately, as far as a classifier such as [`RetryWithoutResponse`] permits.
 fn with_short_timeouts(config: &SdkConfig, timeout: Duration) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().connect_timeout(timeout).operation_timeout(timeout).build();
     let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(20));
     config.clone().into_builder().retry_config(retries).timeout_config(timeouts).build()
 }
 
-/// Returns a partition in which retries are not limited by those of other calls: the calls of one customer must
-/// not use up the retries of another. The number and the time of a call's own attempts are limited.
+/// Returns a partition in which retries are not limited by those of other calls: the calls of one
+/// customer must not use up the retries of another. The number and the time of a call's own
+/// attempts are limited.
 fn unlimited_retries() -> RetryPartition {
     RetryPartition::custom("unanswered").token_bucket(TokenBucket::unlimited()).build()
 }
 
-/// Retry classifier of the SDK that permits retries of calls without a response only: AWS may have closed the
-/// connection while the function was frozen. Calls with a response follow Tenon's own retry schedule.
+/// Retry classifier of the SDK that permits retries of calls without a response only: AWS may have
+/// closed the connection while the function was frozen. Calls with a response follow Tenon's own
+/// retry schedule.
 #[derive(Debug)]
 struct RetryWithoutResponse;
 

@@ -39,8 +39,8 @@ impl FirstAttemptSender {
     /// Returns the indices of the messages to retry: those with a record whose outcome was not
     /// recorded.
     ///
-    /// AWS calls per destination: one `BatchGetItem` of the destination, its health and 98 records, one
-    /// more per 100 further records; and the calls of [`DeliveryRecorder::of`].
+    /// AWS calls per destination: one `BatchGetItem` of the destination, its health and 98 records,
+    /// one more per 100 further records; and the calls of [`DeliveryRecorder::of`].
     pub async fn send(&self, messages: &[FirstAttempts]) -> Vec<usize> {
         let mut routes: BTreeMap<Route, Vec<(usize, &[RecordKey])>> = BTreeMap::new();
         for (index, message) in messages.iter().enumerate() {

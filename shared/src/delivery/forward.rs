@@ -34,8 +34,8 @@ use crate::{
     logs::ErrorChain,
 };
 
-/// Maximum number of environments that are processed concurrently. Each may have connections to 20 buses, and a
-/// function has 1,024 file descriptors (AWS limit).
+/// Maximum number of environments that are processed concurrently. Each may have connections to 20
+/// buses, and a function has 1,024 file descriptors (AWS limit).
 const MAX_CONCURRENT_ENVIRONMENTS: usize = 32;
 
 /// Makes or enqueues first attempts for records of the stream.
@@ -56,15 +56,15 @@ impl Forwarder {
     /// it, and enqueues first attempts for webhooks. Returns the lowest sequence number whose
     /// record was not processed. Lambda retries the batch from there, for up to 20 hours, then
     /// sends its position to the failure queue. A record may therefore be sent twice. A malformed
-    /// destination is logged and skipped; its records must be replayed. Fails if the event is not that of
-    /// a stream.
+    /// destination is logged and skipped; its records must be replayed. Fails if the event is not
+    /// that of a stream.
     ///
     /// Up to 32 environments, and the destinations of each, are processed concurrently.
     ///
     /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 250 KB, at
     /// most one KMS call, and the calls of the recorder. One `SendMessageBatch` per ten messages to
-    /// webhooks, each of up to ten records to one of them; the calls of the recorder for a webhook that
-    /// defers first attempts. One message per unreadable record.
+    /// webhooks, each of up to ten records to one of them; the calls of the recorder for a webhook
+    /// that defers first attempts. One message per unreadable record.
     pub async fn forward(&self, event: &str) -> Result<DynamoDbEventResponse, serde_json::Error> {
         let event: StreamEvent<'_> = serde_json::from_str(event)?;
         let mut unprocessed = Vec::new();
@@ -143,8 +143,8 @@ impl Forwarder {
         unsent.flat_map(|FirstAttempts::FirstAttemptsV1 { records, .. }| records).copied().collect()
     }
 
-    /// Forwards records to a bus, or makes their deliveries to a webhook pending, which defers first
-    /// attempts. Returns the records that were not processed.
+    /// Forwards records to a bus, or makes their deliveries to a webhook pending, which defers
+    /// first attempts. Returns the records that were not processed.
     async fn forward_to_destination(
         &self,
         route: Route,
@@ -167,8 +167,8 @@ impl Forwarder {
     }
 }
 
-/// Keeps the last of records with the same key. There are several if one was erased and recorded again before
-/// the stream was read.
+/// Keeps the last of records with the same key. There are several if one was erased and recorded
+/// again before the stream was read.
 fn latest(mut records: Vec<StreamRecord>) -> Vec<StreamRecord> {
     let mut keys = HashSet::new();
     records.reverse();

@@ -31,8 +31,8 @@ use crate::{
     domain::webhook::WebhookUrl,
 };
 
-/// IPv4 networks that are not public: the IANA IPv4 Special-Purpose Address Registry, multicast (RFC
-/// 5771) and reserved class E (RFC 1112).
+/// IPv4 networks that are not public: the IANA IPv4 Special-Purpose Address Registry, multicast
+/// (RFC 5771) and reserved class E (RFC 1112).
 const NON_PUBLIC_V4: [Ipv4Net; 17] = [
     v4([0, 0, 0, 0], 8),       // this network
     v4([10, 0, 0, 0], 8),      // private
@@ -120,8 +120,8 @@ fn ports(list: &str) -> Result<Vec<u16>, ParseIntError> {
 }
 
 impl EgressRules {
-    /// Reads the rules from the environment variables `WEBHOOK_PORTS` (a list like `443,8443`, to which 443 always
-    /// belongs) and `WEBHOOK_LOOPBACK` (`true` or `false`).
+    /// Reads the rules from the environment variables `WEBHOOK_PORTS` (a list like `443,8443`, to
+    /// which 443 always belongs) and `WEBHOOK_LOOPBACK` (`true` or `false`).
     pub fn from_env() -> Result<Self, SettingError> {
         let list: String = setting("WEBHOOK_PORTS")?;
         Ok(Self {
@@ -150,7 +150,8 @@ impl EgressRules {
             let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
             return Err(Forbidden::Port(ports.join(", ")));
         }
-        // Names of one label and those below `localhost` (RFC 6761, section 6.3) are not in the public DNS.
+        // Names of one label and those below `localhost` (RFC 6761, section 6.3) are not in the
+        // public DNS.
         let is_public = literal.map_or(name.contains('.') && !name.ends_with(".localhost"), is_public);
         if is_public { Ok(()) } else { Err(Forbidden::NotPublic) }
     }

@@ -75,7 +75,8 @@
 //! * [`senders`]: a sender per type of destination, [`eventbridge`] and [`webhook`], and one that
 //!   selects by type.
 //! * [`connections`]: checks and encrypts the connection of a destination before it is saved.
-//! * [`guard`]: restricts webhooks to public addresses. `opened` knows when connections were opened.
+//! * [`guard`]: restricts webhooks to public addresses. `opened` knows when connections were
+//!   opened.
 //! * [`queues`]: message types and the SQS client.
 //!
 //! Rules without I/O, such as the retry schedule and the circuit, are in

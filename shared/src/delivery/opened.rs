@@ -40,8 +40,9 @@ impl TimestampedConnection {
     }
 }
 
-/// Returns whether a request that started at `started` failed because a connection broke that was open before.
-/// Not if the endpoint reset the request's stream of an HTTP/2 connection, which is an answer.
+/// Returns whether a request that started at `started` failed because a connection broke that was
+/// open before. Not if the endpoint reset the request's stream of an HTTP/2 connection, which is an
+/// answer.
 pub(super) fn failed_on_reused_connection(error: &Error, started: Instant) -> bool {
     if sources(error).filter_map(|source| source.downcast_ref()).any(is_refusal) {
         return false;
@@ -53,7 +54,8 @@ pub(super) fn failed_on_reused_connection(error: &Error, started: Instant) -> bo
     extras.get().is_some_and(|OpenedAt(at)| *at < started)
 }
 
-/// Returns whether an endpoint refused a request whose processing it may have begun (RFC 9113, section 8.7).
+/// Returns whether an endpoint refused a request whose processing it may have begun (RFC 9113,
+/// section 8.7).
 fn is_refusal(error: &h2::Error) -> bool {
     error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM)
 }

@@ -35,8 +35,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Returns `true` if the circuit or a backoff prevents the first attempts. Their outcome is then
-    /// `Skipped`. A drain checks both itself.
+    /// Returns `true` if the circuit or a backoff prevents the first attempts. Their outcome is
+    /// then `Skipped`. A drain checks both itself.
     fn defers(self, health: &Health, now: Timestamp) -> bool {
         match self {
             Self::First => health.defers_first_attempts(now),
@@ -46,8 +46,8 @@ impl Stage {
 
     fn disposition(self, delivery: &PendingDelivery, outcome: &Outcome, now: Timestamp) -> Disposition {
         match (self, outcome) {
-            // Keeps its due time, which is part of the key, so that repeating the batch overwrites the
-            // item.
+            // Keeps its due time, which is part of the key, so that repeating the batch overwrites
+            // the item.
             (Self::First, Outcome::Skipped) => Disposition::Pending(delivery.clone()),
             _ => delivery.disposition(outcome, now),
         }
@@ -115,7 +115,8 @@ pub async fn run(sender: &impl Sender, recorder: &impl Recorder, batch: Batch<'_
         _ => sender.send(route, destination, &records).await,
     };
     let now = recorder.now();
-    // A sender returns one outcome per record, in their order. A delivery without one stays pending.
+    // A sender returns one outcome per record, in their order. A delivery without one stays
+    // pending.
     debug_assert_eq!(outcomes.len(), records.len());
     outcomes.resize(records.len(), Outcome::Skipped);
     settled.extend(deliveries.into_iter().zip(&outcomes).map(|(delivery, outcome)| Settlement {

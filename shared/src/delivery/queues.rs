@@ -149,8 +149,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Sends messages without a delay, each in its group (see [`Self::send`]). Returns the indices of
-    /// the messages that were not sent. One call per ten messages, all concurrently.
+    /// Sends messages without a delay, each in its group (see [`Self::send`]). Returns the indices
+    /// of the messages that were not sent. One call per ten messages, all concurrently.
     pub async fn send_all<M: Serialize>(&self, messages: &[M], group: impl Fn(&M) -> String) -> Vec<usize> {
         let calls = messages.chunks(MAX_BATCH).map(|messages| self.send_batch(messages, &group));
         let failed = join_all(calls).await.into_iter().enumerate();

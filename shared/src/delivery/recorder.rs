@@ -114,9 +114,9 @@ pub trait Recorder {
 /// A success that could not be stored is not among them: repeating it would send a duplicate.
 ///
 /// Deliveries are stored first. If the process stops before that, the attempts are made again. If
-/// it stops after that, only the health lacks this batch; the next drain, which the sweep starts for
-/// the first pending deliveries of a destination, corrects its backlog. Metrics are emitted before
-/// either, so a repeated attempt counts twice.
+/// it stops after that, only the health lacks this batch; the next drain, which the sweep starts
+/// for the first pending deliveries of a destination, corrects its backlog. Metrics are emitted
+/// before either, so a repeated attempt counts twice.
 pub(super) async fn record(
     recorder: &impl Recorder,
     batch: &AttemptedBatch<'_>,
@@ -185,12 +185,12 @@ pub struct DeliveryRecorder {
 impl DeliveryRecorder {
     /// Returns the recorder for one destination.
     ///
-    /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of delivered
-    /// records, and of pending ones. Delivered records share one item per workflow or user and second (up to
-    /// 100); a pending delivery takes two items. One write for each failed or cancelled delivery. Pending
-    /// deliveries: one transaction per 20. In addition at most four writes of the health, and another for the first
-    /// pending deliveries of a destination; one message and one write to schedule a drain, and one
-    /// write to disable the destination.
+    /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of
+    /// delivered records, and of pending ones. Delivered records share one item per workflow or
+    /// user and second (up to 100); a pending delivery takes two items. One write for each failed
+    /// or cancelled delivery. Pending deliveries: one transaction per 20. In addition at most four
+    /// writes of the health, and another for the first pending deliveries of a destination; one
+    /// message and one write to schedule a drain, and one write to disable the destination.
     pub fn of(&self, route: Route) -> DestinationRecorder<'_> {
         DestinationRecorder { recorder: self, route }
     }

@@ -68,8 +68,9 @@ struct SelectedRecords {
 
 impl Replayer {
     /// Executes the next step of a replay and enqueues its successor. A step may stop anywhere and
-    /// may run twice: a delivery knows the replays that queued it, so each record is queued and counted
-    /// once. A replay that cannot be read, or whose destination cannot, waits for the sweep.
+    /// may run twice: a delivery knows the replays that queued it, so each record is queued and
+    /// counted once. A replay that cannot be read, or whose destination cannot, waits for the
+    /// sweep.
     ///
     /// AWS calls: two reads; one query for a time range, one query per id, or one query
     /// for each of eight partitions and one per delivery for deliveries by status; two
@@ -86,7 +87,8 @@ impl Replayer {
         }
     }
 
-    /// Executes the next step of a replay like [`Self::step`]. Fails if the replay or its destination cannot be read.
+    /// Executes the next step of a replay like [`Self::step`]. Fails if the replay or its
+    /// destination cannot be read.
     async fn readable_step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
@@ -116,7 +118,8 @@ impl Replayer {
                 self.select_by_status(environment, &destination, statuses, position).await?
             }
         };
-        // Otherwise no sweep would find what a step queues that fails, or whose replay is cancelled meanwhile.
+        // Otherwise no sweep would find what a step queues that fails, or whose replay is cancelled
+        // meanwhile.
         if !found.records.is_empty() {
             self.health_store.announce_backlog(route, Timestamp::now()).await?;
         }
@@ -140,8 +143,9 @@ impl Replayer {
         if let Some(before) = before {
             self.wake(route, &before, now).await?;
         }
-        // If another run has already executed this step, that run enqueues the successor. If it stopped before,
-        // its own message is delivered again. So messages of the same replay do not multiply.
+        // If another run has already executed this step, that run enqueues the successor. If it
+        // stopped before, its own message is delivered again. So messages of the same replay do not
+        // multiply.
         if more && advanced {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
             self.steps.send(&environment.to_string(), &step, now, now).await?;
@@ -149,7 +153,8 @@ impl Replayer {
         Ok(())
     }
 
-    /// Schedules a drain, unless one is already scheduled or running. `before` is the health before deliveries were added.
+    /// Schedules a drain, unless one is already scheduled or running. `before` is the health before
+    /// deliveries were added.
     async fn wake(&self, route: Route, before: &Health, now: Timestamp) -> Result<(), StoreError> {
         if before.needs_wakeup(now, now) {
             self.scheduler.schedule(route, now, now).await?;
@@ -217,8 +222,8 @@ impl Replayer {
         Ok(SelectedRecords { records, next: next_position(part, page.next, parts) })
     }
 
-    /// Returns the records with these ids that the destination wants, each once: two workflows may have an error
-    /// of the same id. One query per different id.
+    /// Returns the records with these ids that the destination wants, each once: two workflows may
+    /// have an error of the same id. One query per different id.
     async fn find(
         &self,
         environment: EnvironmentId,

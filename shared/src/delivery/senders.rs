@@ -55,8 +55,8 @@ pub(super) fn failed_before_sending(failure: Failure, message: &str) -> Outcome 
     )
 }
 
-/// Returns the outcome of an attempt whose secret could not be decrypted. It is skipped while KMS is busy or rejects
-/// all requests, which is not the customer's fault.
+/// Returns the outcome of an attempt whose secret could not be decrypted. It is skipped while KMS
+/// is busy or rejects all requests, which is not the customer's fault.
 pub(super) fn failed_to_decrypt(route: Route, error: &VaultError) -> Outcome {
     let Route { environment, destination } = route;
     let chain = ErrorChain(error);

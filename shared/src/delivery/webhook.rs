@@ -54,8 +54,8 @@ const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 const MAX_RESPONSE_CHARS: usize = 512;
 /// Time for which an idle connection is kept open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Interval of the pings of an HTTP/2 connection with unanswered requests. One that is not answered within
-/// [`TIMEOUT`] ends the connection, so that a dead one is not used for later attempts.
+/// Interval of the pings of an HTTP/2 connection with unanswered requests. One that is not answered
+/// within [`TIMEOUT`] ends the connection, so that a dead one is not used for later attempts.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Length of a signing secret, in bytes.
 const SECRET_BYTES: usize = 32;
@@ -155,9 +155,10 @@ impl WebhookSender {
         };
         let connector = connector.map_response(TimestampedConnection::now);
         let connector = builder.https_or_http().enable_http1().enable_http2().wrap_connector(connector);
-        // The client continues to open a connection in the background if another one serves the request first. Without
-        // a timeout, an endpoint that completes no handshake would exhaust the sockets of the process. It is longer than
-        // that of an attempt, so that it ends no attempt.
+        // The client continues to open a connection in the background if another one serves the
+        // request first. Without a timeout, an endpoint that completes no handshake would exhaust
+        // the sockets of the process. It is longer than that of an attempt, so that it ends no
+        // attempt.
         let connector = BoxCloneSyncService::new(Timeout::new(connector, TIMEOUT + Duration::from_secs(1)));
         let mut builder = Client::builder(TokioExecutor::new());
         builder
@@ -194,8 +195,8 @@ impl WebhookSender {
         join_all(records.iter().map(|record| self.post(&uri, &signers, record, test))).await
     }
 
-    /// Returns the signers: the current secret, then the previous ones that are still valid. A previous secret that
-    /// can never be decrypted is omitted.
+    /// Returns the signers: the current secret, then the previous ones that are still valid. A
+    /// previous secret that can never be decrypted is omitted.
     async fn signers(&self, route: Route, webhook: &Webhook) -> Result<Vec<Signer>, VaultError> {
         let secrets = webhook.signing_secrets(Timestamp::now()).map(async |sealed| {
             let secret = open_secret(&self.vault, route, sealed).await?;
@@ -246,8 +247,8 @@ impl WebhookSender {
 }
 
 impl WebhookSender {
-    /// Sends a request, again on a new connection if one breaks that was open before: the endpoint may have
-    /// closed it while the function was frozen.
+    /// Sends a request, again on a new connection if one breaks that was open before: the endpoint
+    /// may have closed it while the function was frozen.
     async fn exchange(
         &self,
         request: Request<Full<bytes::Bytes>>,
@@ -269,8 +270,8 @@ impl Sender for WebhookSender {
     }
 }
 
-/// Returns the start of a response's body, as far as it arrives before the timeout. The status decides the
-/// outcome, so a body that breaks off or stalls is not an error.
+/// Returns the start of a response's body, as far as it arrives before the timeout. The status
+/// decides the outcome, so a body that breaks off or stalls is not an error.
 async fn start_of(mut body: Incoming, started: Instant) -> Vec<u8> {
     let mut received = Vec::new();
     while received.len() < MAX_RESPONSE_BYTES && started.elapsed() < TIMEOUT {

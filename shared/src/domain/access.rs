@@ -49,8 +49,8 @@ impl TokenMode {
     }
 }
 
-/// Integrations that exist for a token: all, or those of a list. In the authorizer context they are a
-/// text, separated by spaces.
+/// Integrations that exist for a token: all, or those of a list. In the authorizer context they are
+/// a text, separated by spaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Allowed(Option<Vec<IntegrationId>>);
@@ -76,8 +76,8 @@ impl Allowed {
         self.0.as_ref().is_none_or(|list| list.iter().any(|allowed| allowed.as_str() == id))
     }
 
-    /// Returns whether a workflow exists for the token: all do without a limit, otherwise those of an
-    /// allowed integration.
+    /// Returns whether a workflow exists for the token: all do without a limit, otherwise those of
+    /// an allowed integration.
     pub fn allows_workflow(&self, workflow: &Workflow) -> bool {
         self.is_all() || workflow.integration_id.as_ref().is_some_and(|id| self.allows_integration(id.as_str()))
     }
@@ -92,8 +92,8 @@ impl Allowed {
         named_by(installations.iter().filter(|installation| self.allows_installation(installation)))
     }
 
-    /// Returns the credentials that installations of other integrations and workflows outside of the limit name. A
-    /// limited token changes none of them.
+    /// Returns the credentials that installations of other integrations and workflows outside of
+    /// the limit name. A limited token changes none of them.
     pub fn credentials_of_others(
         &self,
         installations: &[Installation],
@@ -107,14 +107,15 @@ impl Allowed {
             .collect()
     }
 
-    /// Returns whether a limited token may delete a credential: its installations name it, and nothing else.
+    /// Returns whether a limited token may delete a credential: its installations name it, and
+    /// nothing else.
     pub fn may_delete(&self, id: CredentialId, installations: &[Installation], workflows: &[Workflow]) -> bool {
         self.installed_credentials(installations).contains(&id)
             && !self.credentials_of_others(installations, workflows).contains(&id)
     }
 
-    /// Returns the credentials that exist for a limited token, from the installations of its user and the integrations
-    /// of the environment.
+    /// Returns the credentials that exist for a limited token, from the installations of its user
+    /// and the integrations of the environment.
     pub fn credentials<'a>(
         &self,
         installations: &Readable<Installation>,
@@ -140,12 +141,13 @@ fn named_by<'a>(installations: impl Iterator<Item = &'a Installation>) -> HashSe
     installations.flat_map(Installation::named_credentials).collect()
 }
 
-/// Credentials that exist for a limited token: those that its installations name, and those of types that
-/// the app connects for its integrations, so that the user can choose one.
+/// Credentials that exist for a limited token: those that its installations name, and those of
+/// types that the app connects for its integrations, so that the user can choose one.
 #[derive(Clone, Debug)]
 pub struct VisibleCredentials {
     installed: HashSet<CredentialId>,
-    /// Credentials that installations of other integrations created, or none if one of these cannot be read.
+    /// Credentials that installations of other integrations created, or none if one of these cannot
+    /// be read.
     of_others: Option<HashSet<CredentialId>>,
     /// Types that the app connects.
     app_connected: HashSet<String>,

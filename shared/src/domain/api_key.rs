@@ -113,10 +113,11 @@ impl fmt::Display for KeyHash {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// The customer's back end: everything in the environment except revealing the data of credentials.
+    /// The customer's back end: everything in the environment except revealing the data of
+    /// credentials.
     Manage,
-    /// The workflow engine: recording errors; reading integrations, installations and workflows; revealing and
-    /// replacing the data of credentials, and setting their status.
+    /// The workflow engine: recording errors; reading integrations, installations and workflows;
+    /// revealing and replacing the data of credentials, and setting their status.
     Engine,
     /// Every GET of the customer's back end, except those that issue tokens.
     Read,

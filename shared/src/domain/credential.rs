@@ -37,8 +37,8 @@ pub struct Credential {
     /// Number of times that a workflow or an installation started to reference it.
     #[serde(default)]
     pub namings: u64,
-    /// Whether an installation created it. It is then deleted with the last installation that names it or has
-    /// created it.
+    /// Whether an installation created it. It is then deleted with the last installation that names
+    /// it or has created it.
     #[serde(default)]
     pub created_by_installation: bool,
     /// Creation time.
@@ -73,8 +73,8 @@ impl Credential {
         }
     }
 
-    /// Returns the metadata after the data, and the name if one is given, are replaced: the credential
-    /// becomes valid.
+    /// Returns the metadata after the data, and the name if one is given, are replaced: the
+    /// credential becomes valid.
     pub fn replaced(&self, name: Option<&Text<256>>, now: Timestamp) -> Self {
         let touched = self.with_status(CredentialStatus::Valid, None, now);
         Self { name: name.unwrap_or(&self.name).clone(), data_revision: touched.revision, ..touched }

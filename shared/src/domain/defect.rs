@@ -1,5 +1,5 @@
-//! Reasons why parts of a request cannot be accepted, found when they are compared with each other or with
-//! what exists.
+//! Reasons why parts of a request cannot be accepted, found when they are compared with each other
+//! or with what exists.
 
 /// Reason why a part of a request cannot be accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]

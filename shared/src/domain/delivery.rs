@@ -120,7 +120,8 @@ pub struct PendingDelivery {
     pub recorded_at: Option<Timestamp>,
     /// Time of the next attempt.
     pub next_attempt_at: Timestamp,
-    /// Time at which the next attempt was scheduled; none if none was scheduled since the delivery became pending.
+    /// Time at which the next attempt was scheduled; none if none was scheduled since the delivery
+    /// became pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduled_at: Option<Timestamp>,
     /// Whether an attempt before the time of the next one failed. There is at most one.
@@ -132,8 +133,8 @@ pub struct PendingDelivery {
     /// `true` if only replays queued the delivery, so that it is cancelled with the last of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replay_only: bool,
-    /// Delivery before replays queued it, as long as no attempt was made since. It is restored if the
-    /// delivery is cancelled.
+    /// Delivery before replays queued it, as long as no attempt was made since. It is restored if
+    /// the delivery is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<Former>,
 }
@@ -144,8 +145,8 @@ pub struct PendingDelivery {
 pub enum Former {
     /// It had this status.
     Status(DeliveryStatus),
-    /// None was stored: the record was delivered at its first attempt, or recorded while the destination did not
-    /// want it.
+    /// None was stored: the record was delivered at its first attempt, or recorded while the
+    /// destination did not want it.
     NotStored,
 }
 
@@ -195,9 +196,9 @@ impl PendingDelivery {
         }
     }
 
-    /// Merges another pending delivery of the same record into this one, which keeps its key and the time of its next
-    /// attempt. The result continues the schedule of the one with fewer attempts. Returns false, and changes nothing, if too
-    /// many replays would count its result.
+    /// Merges another pending delivery of the same record into this one, which keeps its key and
+    /// the time of its next attempt. The result continues the schedule of the one with fewer
+    /// attempts. Returns false, and changes nothing, if too many replays would count its result.
     pub fn merge(&mut self, other: &Self) -> bool {
         let replay_ids = &self.replay_ids | &other.replay_ids;
         if replay_ids.len() > MAX_REPLAYS_PER_DELIVERY {
@@ -217,8 +218,9 @@ impl PendingDelivery {
         self.recorded_at.unwrap_or(self.pending_since)
     }
 
-    /// Returns whether the recovery of the destination at the given time makes the delivery due: if its next attempt was
-    /// scheduled before, and once only, so that a record that is always refused keeps its schedule.
+    /// Returns whether the recovery of the destination at the given time makes the delivery due: if
+    /// its next attempt was scheduled before, and once only, so that a record that is always
+    /// refused keeps its schedule.
     pub fn is_due_by_recovery(&self, at: Timestamp) -> bool {
         !self.early_attempt_failed && self.scheduled_at.unwrap_or(self.pending_since) < at
     }

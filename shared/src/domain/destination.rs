@@ -187,8 +187,8 @@ impl EventBridge {
     }
 }
 
-/// Returns the least-privilege IAM policy document for a bus of an account, or `*` if the access keys
-/// determine the account.
+/// Returns the least-privilege IAM policy document for a bus of an account, or `*` if the access
+/// keys determine the account.
 pub fn least_privilege_policy(region: &Region, bus: &BusName, account: &str) -> serde_json::Value {
     serde_json::json!({
         "Version": "2012-10-17",
@@ -212,9 +212,9 @@ pub struct AwsCredentials {
     pub session_token: Option<Secret>,
 }
 
-/// Restricts the records that a destination receives. An empty or absent list matches every record; all
-/// other lists must match. A list does not match a record without the attribute, except that `blockType`
-/// applies to errors only.
+/// Restricts the records that a destination receives. An empty or absent list matches every record;
+/// all other lists must match. A list does not match a record without the attribute, except that
+/// `blockType` applies to errors only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
@@ -238,8 +238,8 @@ pub struct Filter {
 
 /// Maximum number of entries in each list of a filter.
 pub const MAX_FILTER_ENTRIES: usize = 100;
-/// Maximum length of a filter as JSON, in bytes. Each batch of the stream reads all destinations of its environment, from
-/// one partition.
+/// Maximum length of a filter as JSON, in bytes. Each batch of the stream reads all destinations of
+/// its environment, from one partition.
 pub const MAX_FILTER_BYTES: usize = 16 * 1024;
 
 impl Filter {
@@ -319,7 +319,8 @@ string_newtype! {
     }
 }
 
-/// Error for the ARN of a bus in another region than that of the destination, which is the one that is called.
+/// Error for the ARN of a bus in another region than that of the destination, which is the one that
+/// is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must name a bus in `region`")]
 pub struct OtherRegion;
@@ -349,8 +350,8 @@ impl BusName {
         Some(Arn::parse(&self.0)?.account)
     }
 
-    /// Returns the ARN of the bus. A plain name is that of a bus of this account, which may be `*`: keys
-    /// determine it.
+    /// Returns the ARN of the bus. A plain name is that of a bus of this account, which may be `*`:
+    /// keys determine it.
     fn arn(&self, region: &Region, account: &str) -> String {
         if self.0.starts_with("arn:") {
             return self.0.clone();

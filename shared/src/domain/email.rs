@@ -11,9 +11,9 @@ use super::{names::CanonicalName, text::string_newtype};
 
 /// Email address in the spelling of its owner, in Unicode NFC.
 ///
-/// The part before the `@` is a sequence of words with dots, or a quoted string, and may contain any
-/// non-ASCII letters and symbols. The part after it is an internationalized domain name. Characters
-/// that are unsafe in paths are rejected (see [`is_unsafe`]).
+/// The part before the `@` is a sequence of words with dots, or a quoted string, and may contain
+/// any non-ASCII letters and symbols. The part after it is an internationalized domain name.
+/// Characters that are unsafe in paths are rejected (see [`is_unsafe`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Email(String);

@@ -1,5 +1,5 @@
-//! Events: changes of users and of what they own. An event is stored together with its change, whether or
-//! not a destination listens, and is then delivered like an error.
+//! Events: changes of users and of what they own. An event is stored together with its change,
+//! whether or not a destination listens, and is then delivered like an error.
 
 use std::{fmt, str::FromStr};
 
@@ -68,8 +68,8 @@ pub struct EventDocument<'a> {
     /// Actor of the change.
     #[schema(required = true)]
     pub actor: Option<Actor>,
-    /// Changed resource, as the API shows it after the change. Its `revision` increases with every change,
-    /// so that an older event that arrives later can be recognized.
+    /// Changed resource, as the API shows it after the change. Its `revision` increases with every
+    /// change, so that an older event that arrives later can be recognized.
     #[schema(value_type = Object)]
     pub data: &'a RawValue,
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
-/// Digest of the block type and normalized text of an error: 32 hex digits, equal for similar errors
-/// of all workflows.
+/// Digest of the block type and normalized text of an error: 32 hex digits, equal for similar
+/// errors of all workflows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
@@ -54,8 +54,8 @@ impl FromStr for Fingerprint {
 }
 
 /// Replaces the parts that vary between similar errors: quoted values, URL queries and fragments,
-/// email addresses, and words with a digit (numbers, UUIDs, hashes, keys). Keeps HTTP statuses, which
-/// are different problems. Runs in a single pass, so that no input is slow.
+/// email addresses, and words with a digit (numbers, UUIDs, hashes, keys). Keeps HTTP statuses,
+/// which are different problems. Runs in a single pass, so that no input is slow.
 fn normalize(text: &str) -> String {
     let (mut rest, _) = text.split_at(text.floor_char_boundary(SCAN_BYTES));
     let (mut normalized, mut before, mut unclosed) = (String::new(), ' ', Vec::new());
@@ -122,7 +122,8 @@ fn is_named_status(part: &str) -> bool {
     STATUS_WORDS.iter().any(|name| named.strip_prefix(name).is_some_and(is_status))
 }
 
-/// Returns the last name of a path such as `error.response.status_code`, as [`STATUS_WORDS`] has it.
+/// Returns the last name of a path such as `error.response.status_code`, as [`STATUS_WORDS`] has
+/// it.
 fn member_name(word: &str) -> String {
     let (_, name) = word.rsplit_once('.').unwrap_or(("", word));
     name.to_ascii_lowercase().replace(['_', '-'], "")

@@ -15,8 +15,8 @@ pub const MAX_FIELDS: usize = 30;
 pub const MAX_OPTIONS: usize = 100;
 /// Maximum length of a pattern, in characters.
 const MAX_PATTERN: usize = 200;
-/// Maximum size of a compiled pattern, in bytes. A match takes at most the product of the sizes of the
-/// pattern and the value.
+/// Maximum size of a compiled pattern, in bytes. A match takes at most the product of the sizes of
+/// the pattern and the value.
 const MAX_COMPILED_PATTERN: usize = 16 * 1024;
 /// Maximum length of a value that has a pattern, in characters.
 const MAX_MATCHED: usize = 4096;
@@ -108,8 +108,8 @@ string_newtype! {
 }
 
 /// Regular expression of at most 200 characters, in the syntax of the crate `regex-lite`. It has no
-/// backreferences or look-around, so that a match takes linear time. A stored pattern is compiled only
-/// when it is used.
+/// backreferences or look-around, so that a match takes linear time. A stored pattern is compiled
+/// only when it is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Pattern(String);
@@ -126,7 +126,8 @@ pub enum PatternError {
 }
 
 impl Pattern {
-    /// Returns whether the whole value matches. A pattern that was valid when it was saved compiles.
+    /// Returns whether the whole value matches. A pattern that was valid when it was saved
+    /// compiles.
     fn matches(&self, value: &str) -> bool {
         whole(&self.0).is_ok_and(|regex| regex.is_match(value))
     }
@@ -166,8 +167,8 @@ pub struct ValueError {
     pub detail: String,
 }
 
-/// Returns whether a JSON text counts as no value: null, or a text of white space only, which web forms send for
-/// an empty field.
+/// Returns whether a JSON text counts as no value: null, or a text of white space only, which web
+/// forms send for an empty field.
 pub fn is_empty(json: &str) -> bool {
     let Some(mut rest) = json.strip_prefix('"') else { return json == "null" };
     while let Some(following) = after_space(rest) {
@@ -176,8 +177,8 @@ pub fn is_empty(json: &str) -> bool {
     rest == "\""
 }
 
-/// Returns what follows a white space, which may be escaped, at the start of the rest of a JSON string. Nothing is
-/// copied: the string may be secret.
+/// Returns what follows a white space, which may be escaped, at the start of the rest of a JSON
+/// string. Nothing is copied: the string may be secret.
 fn after_space(json: &str) -> Option<&str> {
     let mut characters = json.chars();
     let (space, rest) = match characters.next()? {
@@ -205,8 +206,8 @@ pub fn unknown(reason: &str, name: &str, known: &[&str]) -> String {
     }
 }
 
-/// Returns the defects of the values of a form: every unknown member, every missing one and every invalid
-/// one. Values are given by name as JSON texts, which may be secret.
+/// Returns the defects of the values of a form: every unknown member, every missing one and every
+/// invalid one. Values are given by name as JSON texts, which may be secret.
 pub fn check<'a>(fields: &[Field], values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<ValueError> {
     let mut errors = Vec::new();
     let mut given = Vec::new();

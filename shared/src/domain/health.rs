@@ -55,8 +55,8 @@ pub struct Health {
     pub next_probe_at: Option<Timestamp>,
     /// Time before which the destination asked for no requests. A success does not reset it.
     pub retry_after: Option<Timestamp>,
-    /// Time of the last recovery: a success after an outage, or a change by which the destination was enabled or
-    /// redirected. A delivery whose next attempt was scheduled before is due.
+    /// Time of the last recovery: a success after an outage, or a change by which the destination
+    /// was enabled or redirected. A delivery whose next attempt was scheduled before is due.
     pub recovered_at: Option<Timestamp>,
     /// Number of changes of the destination after which earlier results say nothing about it.
     pub generation: u32,
@@ -118,7 +118,8 @@ impl Health {
         counts.delivered > 0 && self.consecutive_failures >= RECOVERS_AFTER
     }
 
-    /// Returns the time of a recovery since which attempts may be made and something has been pending.
+    /// Returns the time of a recovery since which attempts may be made and something has been
+    /// pending.
     pub fn recovery(&self, now: Timestamp) -> Option<Timestamp> {
         let at = self.recovered_at.filter(|_| !self.defers_first_attempts(now))?;
         self.pending_since.is_some_and(|since| since <= at).then_some(at)
@@ -184,8 +185,8 @@ impl Health {
         }
     }
 
-    /// Returns whether the destination has failed for [`AUTO_DISABLE_AFTER`]. A time in which there was nothing
-    /// to send does not count.
+    /// Returns whether the destination has failed for [`AUTO_DISABLE_AFTER`]. A time in which there
+    /// was nothing to send does not count.
     pub fn should_auto_disable(&self, now: Timestamp) -> bool {
         self.outage_since.is_some_and(|since| since + AUTO_DISABLE_AFTER <= now)
     }

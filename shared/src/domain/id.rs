@@ -168,7 +168,8 @@ ids! {
     DestinationId
     /// Id of an error, unique within its workflow. Errors are sorted and selected by its timestamp.
     ErrorId
-    /// Id of an event, unique within its environment. Events are sorted and selected by its timestamp.
+    /// Id of an event, unique within its environment. Events are sorted and selected by its
+    /// timestamp.
     EventId
     /// Id of a replay, unique within its environment.
     ReplayId

@@ -17,15 +17,15 @@ use super::{
     workflow::{Workflow, WorkflowKey, WorkflowName},
 };
 
-/// Maximum number of workflows of an installation, including those that the integration no longer has.
-/// They are deleted in one transaction, of at most 100 items (AWS limit).
+/// Maximum number of workflows of an installation, including those that the integration no longer
+/// has. They are deleted in one transaction, of at most 100 items (AWS limit).
 pub const MAX_INSTALLED_WORKFLOWS: usize = MAX_WORKFLOWS + 4;
-/// Maximum number of credentials that an installation remembers to have created, and that are deleted with it in
-/// the same transaction.
+/// Maximum number of credentials that an installation remembers to have created, and that are
+/// deleted with it in the same transaction.
 pub const MAX_CREATED_CREDENTIALS: usize = 8;
 
-// The check of the user; the installation with its tombstone and event; each workflow with its pointer and
-// event; and each credential with its tombstone and event.
+// The check of the user; the installation with its tombstone and event; each workflow with its
+// pointer and event; and each credential with its tombstone and event.
 const _: () = assert!(4 + 3 * MAX_INSTALLED_WORKFLOWS + 3 * MAX_CREATED_CREDENTIALS <= 100);
 
 /// Installation as stored.
@@ -46,8 +46,8 @@ pub struct Installation {
     pub settings: Settings,
     /// Workflows, in the order of their creation.
     pub workflows: Vec<InstalledWorkflow>,
-    /// Credentials that the installation created, and that are deleted with it unless something else
-    /// names them.
+    /// Credentials that the installation created, and that are deleted with it unless something
+    /// else names them.
     pub created_credentials: Vec<CredentialId>,
     /// Creation time.
     pub installed_at: Timestamp,
@@ -88,7 +88,8 @@ impl Installation {
         self.credentials.iter().map(|installed| installed.credential_id)
     }
 
-    /// Returns the ids of the connected credentials, and of those that the installation created. Some are in both.
+    /// Returns the ids of the connected credentials, and of those that the installation created.
+    /// Some are in both.
     pub fn own_credentials(&self) -> impl Iterator<Item = CredentialId> {
         self.named_credentials().chain(self.created_credentials.iter().copied())
     }
@@ -105,9 +106,9 @@ impl Installation {
         Self { revision: next_revision(Some(self.revision), now), updated_at: now, ..self.clone() }
     }
 
-    /// Returns the defects that need the user's attention: accounts that are not connected or whose credential is
-    /// deleted or invalid, and settings that do not satisfy the integration. Without the integration
-    /// the settings are not checked.
+    /// Returns the defects that need the user's attention: accounts that are not connected or whose
+    /// credential is deleted or invalid, and settings that do not satisfy the integration. Without
+    /// the integration the settings are not checked.
     pub fn defects(
         &self,
         integration: Option<&Integration>,
@@ -136,8 +137,8 @@ impl Installation {
         accounts.chain(settings.into_iter().flatten()).collect()
     }
 
-    /// Returns whether the settings were valid for this version of the integration, so that they need not
-    /// be checked again, which is slow for some patterns.
+    /// Returns whether the settings were valid for this version of the integration, so that they
+    /// need not be checked again, which is slow for some patterns.
     fn is_validated_against(&self, Integration { version, created_at, .. }: &Integration) -> bool {
         // The versions of an integration that was deleted and created again begin at 1.
         self.integration_version == *version && *created_at <= self.installed_at
@@ -152,7 +153,8 @@ impl Settings {
 }
 
 impl Content {
-    /// Returns the defects of settings, and of the empty values with which a request clears members.
+    /// Returns the defects of settings, and of the empty values with which a request clears
+    /// members.
     pub fn check_settings(&self, settings: &Settings, cleared: &Settings) -> Vec<Defect> {
         let members = settings.members().chain(cleared.members());
         let mut found = defects(&["settings"], form::check(&self.settings, members));
@@ -183,8 +185,9 @@ impl Content {
         self.credential_types.iter().filter(|one| one.fields.is_empty()).map(|one| one.credential_type.as_str())
     }
 
-    /// Returns the defects of a selection of workflows: keys that are not workflows of the integration or,
-    /// from an earlier version of it, of the installation, and keys that are given more than once.
+    /// Returns the defects of a selection of workflows: keys that are not workflows of the
+    /// integration or, from an earlier version of it, of the installation, and keys that are given
+    /// more than once.
     pub fn check_workflows(&self, keys: &[WorkflowKey], installed: &[InstalledWorkflow]) -> Vec<Defect> {
         let mut seen = HashSet::new();
         let mut known: Vec<&str> = self.workflows.iter().map(|template| template.key.as_str()).collect();
@@ -231,7 +234,8 @@ pub struct WorkflowPlan {
 
 impl WorkflowPlan {
     /// Plans the workflows of an installation with its credentials and settings. `present` are its
-    /// workflows before. A workflow is created when it is first selected; names avoid those in `taken`.
+    /// workflows before. A workflow is created when it is first selected; names avoid those in
+    /// `taken`.
     pub fn new(
         installation: &Installation,
         present: Vec<Workflow>,

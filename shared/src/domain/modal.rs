@@ -27,8 +27,8 @@ pub struct Modal {
 }
 
 string_newtype! {
-    /// Origin of a page, as browsers serialize it (RFC 6454): `https://host` or `https://host:port`; `http`
-    /// for localhost and 127.0.0.1 only.
+    /// Origin of a page, as browsers serialize it (RFC 6454): `https://host` or
+    /// `https://host:port`; `http` for localhost and 127.0.0.1 only.
     Origin,
     /// Error for a text that is not an origin.
     #[error("must be an origin such as https://app.example.com, in lower case and without a path; http is allowed for localhost and 127.0.0.1 only")]
@@ -50,8 +50,8 @@ fn is_origin(text: &str) -> bool {
         "http" => matches!(url.host_str(), Some("localhost" | "127.0.0.1")),
         _ => false,
     };
-    // Origins become part of a Content Security Policy, in which a host may contain `*` and `;` ends a
-    // directive. Both are valid in the host of a URL. A policy cannot name an IPv6 address.
+    // Origins become part of a Content Security Policy, in which a host may contain `*` and `;`
+    // ends a directive. Both are valid in the host of a URL. A policy cannot name an IPv6 address.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'/' | b'.' | b'-' | b'_');
     // A default port, a path or an upper-case letter makes a URL different from its origin.
     is_secure && text.bytes().all(is_plain) && url.origin().ascii_serialization() == text
@@ -204,7 +204,8 @@ impl Color {
     }
 }
 
-/// Default colors of the light palette: accent, on accent, background, surface, text, muted text and danger.
+/// Default colors of the light palette: accent, on accent, background, surface, text, muted text
+/// and danger.
 pub const LIGHT: [&str; 7] = ["#0b5cad", "#ffffff", "#ffffff", "#f4f6f8", "#1c2024", "#5b6570", "#b3261e"];
 /// Default colors of the dark palette, in the same order.
 pub const DARK: [&str; 7] = ["#7db8f5", "#0d1a28", "#14171a", "#1d2126", "#e7eaee", "#a3adb8", "#ff9d94"];

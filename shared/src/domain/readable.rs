@@ -1,7 +1,7 @@
 //! Items of which some may be unreadable.
 
-/// Items of a list that could be read. A list leaves out those that could not, but a decision that depends on all of
-/// them needs [`Self::all`].
+/// Items of a list that could be read. A list leaves out those that could not, but a decision that
+/// depends on all of them needs [`Self::all`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readable<T> {
     /// Items, in the order of the list.

@@ -70,8 +70,8 @@ pub enum RecordId {
     },
 }
 
-/// Object with one of two members. Not described as a choice, because generators of clients cannot combine
-/// one with the other members of a delivery.
+/// Object with one of two members. Not described as a choice, because generators of clients cannot
+/// combine one with the other members of a delivery.
 impl PartialSchema for RecordId {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new()

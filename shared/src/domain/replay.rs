@@ -64,16 +64,17 @@ impl Replay {
 
     /// Returns the status of search and deliveries.
     ///
-    /// Deliveries that were deleted, with their destination or by an erasure, stay in `pending`. They
-    /// count until no delivery can still be pending.
+    /// Deliveries that were deleted, with their destination or by an erasure, stay in `pending`.
+    /// They count until no delivery can still be pending.
     pub fn status_at(&self, now: Timestamp) -> ReplayStatus {
         let pending = self.pending > 0 && now < self.updated_at + MAX_PENDING_AGE;
         if self.status == ReplayStatus::Done && pending { ReplayStatus::Running } else { self.status }
     }
 }
 
-/// Time in which DynamoDB updates the index in which a replay finds records, usually within a second. The ids and times
-/// of records do not show when they were stored: the engine may choose them.
+/// Time in which DynamoDB updates the index in which a replay finds records, usually within a
+/// second. The ids and times of records do not show when they were stored: the engine may choose
+/// them.
 const INDEX_DELAY: Duration = Duration::from_secs(3);
 
 /// Selection of the records to replay, of those that the destination wants.
@@ -97,8 +98,9 @@ pub enum ReplaySelection {
 }
 
 impl ReplaySelection {
-    /// Returns the time from the request to the first step, so that the replay finds what was stored before the
-    /// request. Deliveries that are still pending are sent in any case, so that those alone are not waited for.
+    /// Returns the time from the request to the first step, so that the replay finds what was
+    /// stored before the request. Deliveries that are still pending are sent in any case, so that
+    /// those alone are not waited for.
     pub fn start_delay(&self) -> Duration {
         match self {
             Self::Deliveries(statuses) if statuses.iter().all(|status| *status == DeliveryStatus::Pending) => {
@@ -113,7 +115,8 @@ impl ReplaySelection {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplayPosition {
-    /// Number of the partition or delivery status that is read, or number of records looked up by id.
+    /// Number of the partition or delivery status that is read, or number of records looked up by
+    /// id.
     pub part: u32,
     /// Last sort key read in that partition.
     pub after: Option<String>,

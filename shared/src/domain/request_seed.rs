@@ -53,8 +53,8 @@ impl RequestSeed {
         self.id_at(index, self.at)
     }
 
-    /// Derives the id of something that the request names uniquely, such as an event by its type and
-    /// object.
+    /// Derives the id of something that the request names uniquely, such as an event by its type
+    /// and object.
     pub fn named_id<T: From<ObjectId>>(&self, name: &str) -> T {
         let [a, b, c, d, e, f, g, h, ..] = self.derive(0, name);
         ObjectId::of(self.at, [a, b, c, d, e, f, g, h]).into()

@@ -2,8 +2,8 @@
 
 use super::timestamp::Timestamp;
 
-/// Returns the first revision of a resource, or the next one after `previous`. It is at least the time
-/// in milliseconds, and so exceeds that of a deleted predecessor with the same id.
+/// Returns the first revision of a resource, or the next one after `previous`. It is at least the
+/// time in milliseconds, and so exceeds that of a deleted predecessor with the same id.
 pub fn next_revision(previous: Option<u64>, now: Timestamp) -> u64 {
     let now = u64::try_from(now.milliseconds()).unwrap_or_default();
     previous.map_or(now, |previous| now.max(previous.saturating_add(1)))

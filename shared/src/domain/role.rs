@@ -1,4 +1,5 @@
-//! IAM roles of customers that Tenon assumes instead of using access keys, and what they must trust.
+//! IAM roles of customers that Tenon assumes instead of using access keys, and what they must
+//! trust.
 
 use std::fmt;
 
@@ -78,7 +79,8 @@ pub enum RoleError {
 }
 
 string_newtype! {
-    /// ARN of the account in which Tenon runs, `arn:{partition}:iam::{account}:root`. It assumes the roles.
+    /// ARN of the account in which Tenon runs, `arn:{partition}:iam::{account}:root`. It assumes
+    /// the roles.
     Principal,
     /// Error for a text that is not the ARN of an account.
     #[error("must be the ARN of an account")]
@@ -118,9 +120,9 @@ impl ExternalId {
         &self.0
     }
 
-    /// Returns external ids that differ from this one: one in the middle, the other one around it. A trust
-    /// policy with a pattern instead of the external id accepts one of them, unless the pattern is nearly
-    /// as long as the external id.
+    /// Returns external ids that differ from this one: one in the middle, the other one around it.
+    /// A trust policy with a pattern instead of the external id accepts one of them, unless the
+    /// pattern is nearly as long as the external id.
     pub fn similar(&self) -> [Self; 2] {
         // Differs from each hex digit.
         let other = |digit: char| if digit == '0' { '1' } else { '0' };

@@ -97,7 +97,8 @@ impl std::str::FromStr for Settings {
     }
 }
 
-/// Reads stored settings, of any size: an item that cannot be read could be neither changed nor deleted.
+/// Reads stored settings, of any size: an item that cannot be read could be neither changed nor
+/// deleted.
 impl TryFrom<String> for Settings {
     type Error = SettingsError;
 

@@ -10,8 +10,8 @@ pub(crate) fn string_schema(describe: impl FnOnce(ObjectBuilder) -> ObjectBuilde
     describe(ObjectBuilder::new().schema_type(Type::String)).into()
 }
 
-/// Returns the size of a value in the response of a function, where its JSON is escaped as a string. The
-/// response may have 6 MB (AWS limit).
+/// Returns the size of a value in the response of a function, where its JSON is escaped as a
+/// string. The response may have 6 MB (AWS limit).
 pub fn response_bytes(value: &impl Serialize) -> usize {
     let json = serde_json::to_vec(value).unwrap_or_default();
     json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count()

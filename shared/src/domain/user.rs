@@ -1,4 +1,5 @@
-//! Users: the persons who use integrations. A user owns installations, credentials, workflows and their errors.
+//! Users: the persons who use integrations. A user owns installations, credentials, workflows and
+//! their errors.
 
 use std::collections::BTreeMap;
 
@@ -120,8 +121,8 @@ impl User {
         OwnerStatus { status: self.status, token_epoch: self.token_epoch }
     }
 
-    /// Returns the user after a change of its status at `now`. Disabling also increases the token epoch,
-    /// which permanently invalidates all tokens issued so far.
+    /// Returns the user after a change of its status at `now`. Disabling also increases the token
+    /// epoch, which permanently invalidates all tokens issued so far.
     pub fn with_status(&self, status: UserStatus, now: Timestamp) -> Self {
         let ended_epochs = u32::from(status == UserStatus::Disabled);
         Self {

@@ -58,7 +58,8 @@ pub struct PreviousSecret {
 }
 
 /// URL of a webhook: an absolute http or https URL without user info or fragment, at most 2,048
-/// bytes after percent-encoding. [`crate::delivery::guard`] decides which hosts, ports and schemes are allowed.
+/// bytes after percent-encoding. [`crate::delivery::guard`] decides which hosts, ports and schemes
+/// are allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct WebhookUrl(String);

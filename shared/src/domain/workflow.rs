@@ -24,8 +24,8 @@ pub struct Workflow {
     pub name: WorkflowName,
     /// Integration of which it is an instance, as named by the engine.
     pub integration_id: Option<EngineIntegrationId>,
-    /// Workflow of the integration that the installation created it from; none for one that the back
-    /// end created.
+    /// Workflow of the integration that the installation created it from; none for one that the
+    /// back end created.
     pub key: Option<WorkflowKey>,
     /// Credentials that it uses.
     pub credential_ids: Vec<CredentialId>,
@@ -50,8 +50,8 @@ pub type WorkflowName = Text<250>;
 pub type EngineIntegrationId = Text<128>;
 
 string_newtype! {
-    /// Name of a workflow within its integration: 1 to 64 letters, digits, `_` and `-`, starting with a
-    /// letter or digit.
+    /// Name of a workflow within its integration: 1 to 64 letters, digits, `_` and `-`, starting
+    /// with a letter or digit.
     WorkflowKey,
     /// Error for a text that is not a key of a workflow.
     #[error("must be 1 to 64 letters, digits, `_` or `-`, starting with a letter or digit")]
@@ -85,8 +85,8 @@ impl Workflow {
         self.active && owner.is_active()
     }
 
-    /// Returns the revision that the API shows. It increases with every change of the workflow, and also
-    /// when its owner is disabled or enabled, because that changes what the workflow shows.
+    /// Returns the revision that the API shows. It increases with every change of the workflow, and
+    /// also when its owner is disabled or enabled, because that changes what the workflow shows.
     pub fn shown_revision(&self, owner: OwnerStatus) -> u64 {
         self.revision.saturating_add(owner.changes())
     }

@@ -49,8 +49,8 @@ fn is_json(media_type: &str) -> bool {
         && charsets.all(|charset| ["utf-8", "utf8", "us-ascii"].contains(&charset.trim_matches('"')))
 }
 
-/// Parses a JSON text. Records members that an object has twice, of which other parsers may read the
-/// one or the other.
+/// Parses a JSON text. Records members that an object has twice, of which other parsers may read
+/// the one or the other.
 pub(super) fn parse(text: &str, errors: &mut FieldErrors) -> Result<Value, Problem> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let value = Unique { pointer: "", errors }.deserialize(&mut parser);

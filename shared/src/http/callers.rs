@@ -3,7 +3,8 @@
 //! The authorizer determines the [`Identity`] of a caller, and API Gateway passes it to the
 //! endpoint. The first argument of a handler names the callers that it admits. Resources of other
 //! environments and users return 404: handlers build all keys from the caller's environment and
-//! read as the user who calls, such as with [`Users::find_as`](crate::store::users::Users::find_as).
+//! read as the user who calls, such as with
+//! [`Users::find_as`](crate::store::users::Users::find_as).
 
 use axum::extract::FromRequestParts;
 use http::{Extensions, request::Parts};
@@ -52,8 +53,8 @@ pub enum Identity {
     },
 }
 
-/// Writes a number of the authorizer context as a text: AWS documents no type of numbers for HTTP APIs, and
-/// REST APIs convert them.
+/// Writes a number of the authorizer context as a text: AWS documents no type of numbers for HTTP
+/// APIs, and REST APIs convert them.
 fn as_text<S: Serializer>(number: &i64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(number)
 }
@@ -227,7 +228,8 @@ pub fn only_reads(route: &str) -> bool {
     route.starts_with("GET ") && !ISSUING.contains(&route)
 }
 
-/// Returns whether a key counts as a back end on a route. That of a reader does where a back end only reads.
+/// Returns whether a key counts as a back end on a route. That of a reader does where a back end
+/// only reads.
 fn is_backend(scopes: &str, route: &str) -> bool {
     has(scopes, Scope::Manage) || (has(scopes, Scope::Read) && only_reads(route))
 }

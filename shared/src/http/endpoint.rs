@@ -13,10 +13,11 @@ use http::Request;
 use super::{Caller, RequestInput};
 
 /// Handler of an endpoint, whose arguments start with its [`Caller`] and end with its
-/// [`RequestInput`], so that neither the check of the caller nor that of unknown fields can be omitted.
+/// [`RequestInput`], so that neither the check of the caller nor that of unknown fields can be
+/// omitted.
 ///
-/// The caller refuses a request first (401, 403), then the input (400, 413, 415, 422), then the others,
-/// such as a [`Path`](super::Path) that identifies no resource (404).
+/// The caller refuses a request first (401, 403), then the input (400, 413, 415, 422), then the
+/// others, such as a [`Path`](super::Path) that identifies no resource (404).
 #[derive(Clone, Copy, Debug)]
 pub struct Endpoint<H>(pub H);
 

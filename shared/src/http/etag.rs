@@ -19,15 +19,16 @@ pub(super) fn of_compressed(etag: &str) -> String {
     format!("{}-gzip\"", etag.trim_end_matches('"'))
 }
 
-/// Returns whether the list of an `If-Match` header contains an ETag or is `*`. Weak tags match nothing (strong
-/// comparison, section 8.8.3.2). The client may have read the compressed form.
+/// Returns whether the list of an `If-Match` header contains an ETag or is `*`. Weak tags match
+/// nothing (strong comparison, section 8.8.3.2). The client may have read the compressed form.
 pub(super) fn matches(list: &str, etag: &str) -> bool {
     let current = [etag, &of_compressed(etag), "*"];
     list.split(',').any(|tag| current.contains(&tag.trim()))
 }
 
-/// Returns whether the list of an `If-None-Match` header contains an ETag or is `*`. Weak tags, into which proxies turn
-/// those of bodies that they compress, match too (weak comparison, section 8.8.3.2).
+/// Returns whether the list of an `If-None-Match` header contains an ETag or is `*`. Weak tags,
+/// into which proxies turn those of bodies that they compress, match too (weak comparison, section
+/// 8.8.3.2).
 pub(super) fn matches_weakly(list: &str, etag: &str) -> bool {
     list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| matches(tag, etag))
 }

@@ -1,11 +1,11 @@
 //! `Idempotency-Key` header: a request that is repeated with the same key takes effect once.
 //!
-//! The request is claimed before the handler runs. A 2xx response is stored for 24 hours and returned
-//! to repetitions. A 5xx releases the claim, and the next repetition runs the handler again. A 4xx
-//! deletes it, so that the key can be used with another body; after a retry it is only released,
-//! because an earlier run may have done some of the work. After a crash or panic the claim expires at
-//! the deadline of the invocation. Every run of a claim has the same [`RequestSeed`], generates the
-//! same ids, and recognizes what an earlier run created.
+//! The request is claimed before the handler runs. A 2xx response is stored for 24 hours and
+//! returned to repetitions. A 5xx releases the claim, and the next repetition runs the handler
+//! again. A 4xx deletes it, so that the key can be used with another body; after a retry it is only
+//! released, because an earlier run may have done some of the work. After a crash or panic the
+//! claim expires at the deadline of the invocation. Every run of a claim has the same
+//! [`RequestSeed`], generates the same ids, and recognizes what an earlier run created.
 //!
 //! AWS calls: one write to claim (two if a claim expired), one write afterwards, one KMS call to
 //! encrypt; a repetition makes one write and at most one KMS call. Bodies that exceed one item add
@@ -93,8 +93,8 @@ pub struct Idempotent<S> {
 }
 
 impl<S: FromAws> Idempotent<S> {
-    /// Creates the state. `key_variable` names the environment variable of the KMS key for responses
-    /// that contain secrets.
+    /// Creates the state. `key_variable` names the environment variable of the KMS key for
+    /// responses that contain secrets.
     pub async fn from_aws(aws: &Aws, key_variable: Option<&'static str>) -> Result<Self, StartError> {
         let state = S::from_aws(aws).await?;
         let vault = key_variable.map(|variable| aws.vault(variable)).transpose()?;
@@ -156,8 +156,8 @@ struct IdempotentRequest {
 const MAX_KEY_CHARS: usize = 255;
 
 impl IdempotentRequest {
-    /// Reads the key of a request. Returns `None` without the header, and without a valid key or API key; the
-    /// handler rejects the latter two.
+    /// Reads the key of a request. Returns `None` without the header, and without a valid key or
+    /// API key; the handler rejects the latter two.
     fn of(request: &mut Request) -> Option<Self> {
         let header = request.headers().get("idempotency-key")?;
         let key = header.to_str().ok().filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len())).map(str::to_owned);

@@ -38,8 +38,8 @@ pub trait RequestInput {}
 impl<T> RequestInput for Valid<T> {}
 impl RequestInput for NoInput {}
 
-/// Errors in parts of a request outside its input, such as a header. [`Valid`] refuses the request and names
-/// them with the errors of the input.
+/// Errors in parts of a request outside its input, such as a header. [`Valid`] refuses the request
+/// and names them with the errors of the input.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OtherErrors(Vec<FieldError>);
 
@@ -204,8 +204,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Records items of a list that have the same text as an earlier one in a member. Items that are invalid otherwise
-    /// are compared too.
+    /// Records items of a list that have the same text as an earlier one in a member. Items that
+    /// are invalid otherwise are compared too.
     pub fn reject_repeated(&mut self, list: &str, member: &str) {
         let Some(Value::Array(items)) = self.members.get(list) else { return };
         let mut seen = HashSet::new();

@@ -25,13 +25,14 @@ pub struct PageParams {
 }
 
 impl PageParams {
-    /// Returns the position after which the page starts, or rejects a cursor of another list with 400.
+    /// Returns the position after which the page starts, or rejects a cursor of another list with
+    /// 400.
     pub fn after(&self, scope: &ListScope) -> Result<Option<Position>, Problem> {
         self.cursor.as_ref().map(|cursor| cursor.position(scope)).transpose()
     }
 
-    /// Returns the page of a list that was read as a whole, newest first. `id` is the position of an
-    /// item.
+    /// Returns the page of a list that was read as a whole, newest first. `id` is the position of
+    /// an item.
     pub fn select<T>(&self, mut items: Vec<T>, after: Option<&str>, id: impl Fn(&T) -> String) -> Page<T> {
         items.retain(|item| after.is_none_or(|after| id(item).as_str() < after));
         let is_last = items.len() <= self.limit;

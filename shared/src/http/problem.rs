@@ -1,7 +1,7 @@
 //! Error responses as problem documents (RFC 9457).
 //!
-//! [`Problem`] has one constructor per kind of error. The errors of each resource are converted in a
-//! module of their own. Internal errors are logged in full; the caller receives only a generic
+//! [`Problem`] has one constructor per kind of error. The errors of each resource are converted in
+//! a module of their own. Internal errors are logged in full; the caller receives only a generic
 //! message.
 
 mod aws;
@@ -120,7 +120,8 @@ impl FieldErrors {
         self.list.is_empty() && self.more == 0
     }
 
-    /// Describes the errors in one line. `root` is what an empty pointer refers to, such as `the body`.
+    /// Describes the errors in one line. `root` is what an empty pointer refers to, such as
+    /// `the body`.
     pub fn describe(&self, root: &str) -> String {
         let errors = self.list.iter().map(|FieldError { pointer, detail }| match pointer.as_str() {
             "" => format!("{root} {detail}"),
@@ -309,7 +310,8 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Temporarily unavailable", detail)
     }
 
-    /// Returns 503: of `all` errors in the request, those at `pointers` were not recorded. Names all of them.
+    /// Returns 503: of `all` errors in the request, those at `pointers` were not recorded. Names
+    /// all of them.
     pub fn not_recorded(pointers: &[String], all: usize) -> Self {
         let advice = "repeat the request with the same _ids or Idempotency-Key";
         let detail = format!("{} of {all} errors were not recorded; {advice}", pointers.len());
@@ -317,7 +319,8 @@ impl Problem {
         problem.at_each(pointers, "was not recorded")
     }
 
-    /// Returns 503: of `all` users in the request, those at `pointers` were not created. Names all of them.
+    /// Returns 503: of `all` users in the request, those at `pointers` were not created. Names all
+    /// of them.
     pub fn not_created(pointers: &[String], all: usize) -> Self {
         let advice = "repeat the request with the same Idempotency-Key";
         let detail = format!("{} of {all} users were not created; {advice}", pointers.len());

@@ -65,14 +65,14 @@ impl<T: PathParameter, S: Sync> FromRequestParts<S> for Path<T> {
 
 /// Returns the text of a path parameter.
 ///
-/// Reads it from the event, not from the path: the path can start with the base path of an API mapping
-/// and is only partly decoded.
+/// Reads it from the event, not from the path: the path can start with the base path of an API
+/// mapping and is only partly decoded.
 fn parameter<T: PathParameter>(parts: &Parts) -> Option<&str> {
     parts.extensions.path_parameters_ref()?.first(T::NAME)
 }
 
-/// Path parameter that names a new resource. A malformed one is an invalid field, not the name of a resource that
-/// does not exist.
+/// Path parameter that names a new resource. A malformed one is an invalid field, not the name of a
+/// resource that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewPath<T>(pub T);
 
@@ -94,8 +94,8 @@ pub(super) fn route(extensions: &Extensions) -> &str {
     gateway_context(extensions).and_then(|context| context.route_key.as_deref()).unwrap_or_default()
 }
 
-/// Returns the route of a request and the parameters in its path, sorted by name. They identify what is requested,
-/// unlike the path, which can start with the base path of an API mapping.
+/// Returns the route of a request and the parameters in its path, sorted by name. They identify
+/// what is requested, unlike the path, which can start with the base path of an API mapping.
 pub(super) fn route_with_parameters(extensions: &Extensions) -> (&str, Vec<(&str, &str)>) {
     let mut parameters: Vec<_> = extensions.path_parameters_ref().into_iter().flat_map(|map| map.iter()).collect();
     parameters.sort_unstable();
@@ -152,8 +152,8 @@ impl HtmlQuery {
     }
 }
 
-/// Base URL of the API that the client of a request used, without a slash at the end: the domain, and the
-/// base path of a custom domain.
+/// Base URL of the API that the client of a request used, without a slash at the end: the domain,
+/// and the base path of a custom domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiUrl(pub String);
 
@@ -184,8 +184,8 @@ pub struct IfMatch {
 }
 
 impl IfMatch {
-    /// Rejects the request with 412 if the header does not permit changing this revision of a resource,
-    /// whose ETag [`Revised`](super::Revised) returns.
+    /// Rejects the request with 412 if the header does not permit changing this revision of a
+    /// resource, whose ETag [`Revised`](super::Revised) returns.
     pub fn check_revision(&self, revision: impl Display) -> Result<(), Problem> {
         let detail = "the ETag in `If-Match` is not that of the resource, which may have changed; read it again";
         let is_permitted = self.etags.as_ref().is_none_or(|list| etag::matches(list, &etag::of_revision(revision)));
@@ -207,7 +207,8 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// `If-None-Match` header of a request that may create a resource (RFC 9110, section 13.1.2), if present.
+/// `If-None-Match` header of a request that may create a resource (RFC 9110, section 13.1.2), if
+/// present.
 #[derive(Clone, Debug, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Header)]
 pub struct IfNoneMatch {
@@ -217,8 +218,8 @@ pub struct IfNoneMatch {
 }
 
 impl IfNoneMatch {
-    /// Rejects the request with 412 if the header does not permit changing this revision of a resource: `*` permits
-    /// none.
+    /// Rejects the request with 412 if the header does not permit changing this revision of a
+    /// resource: `*` permits none.
     pub fn check_revision(&self, revision: impl Display) -> Result<(), Problem> {
         let etag = etag::of_revision(revision);
         let is_permitted = self.etags.as_ref().is_none_or(|list| !etag::matches_weakly(list, &etag));
@@ -246,7 +247,8 @@ pub struct Preconditions {
 }
 
 impl Preconditions {
-    /// Rejects the request with 412 if a header does not permit changing this revision of a resource.
+    /// Rejects the request with 412 if a header does not permit changing this revision of a
+    /// resource.
     pub fn check_revision(&self, revision: impl Display + Copy) -> Result<(), Problem> {
         self.if_match.check_revision(revision)?;
         self.if_none_match.check_revision(revision)

@@ -35,8 +35,8 @@ impl<T: Serialize> IntoResponse for Accepted<T> {
     }
 }
 
-/// 201 with the location of the created resource, relative to the URL of the request (RFC 9110, section 10.2.2): the
-/// last segment of its path, and the id.
+/// 201 with the location of the created resource, relative to the URL of the request (RFC 9110,
+/// section 10.2.2): the last segment of its path, and the id.
 #[derive(Clone, Debug)]
 pub struct Created<R> {
     location: String,
@@ -44,8 +44,8 @@ pub struct Created<R> {
 }
 
 impl<R> Created<R> {
-    /// Creates the response for a resource at this relative location, such as `users/{userId}`, from the one for an
-    /// existing resource.
+    /// Creates the response for a resource at this relative location, such as `users/{userId}`,
+    /// from the one for an existing resource.
     pub fn at(location: String, response: R) -> Self {
         Self { location, response }
     }

@@ -104,7 +104,8 @@ impl FromJson for bool {
     }
 }
 
-/// Returns an integer, which in JSON may be written as `60.0` or `6e1`, if the value is one of the type.
+/// Returns an integer, which in JSON may be written as `60.0` or `6e1`, if the value is one of the
+/// type.
 fn integer<T: FromStr>(value: &Value, location: &Location<'_>) -> Option<T> {
     match value {
         Value::String(text) if location.is_query() => text.parse().ok(),

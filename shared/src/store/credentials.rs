@@ -58,8 +58,8 @@ pub(super) fn creation(environment: EnvironmentId, new: &SealedCredential) -> Re
     Ok(Put::if_absent(to_item("credential", &key, new, &[])?).into())
 }
 
-/// Returns the update that replaces the data of a credential, which becomes `after`, if it was neither changed nor
-/// referenced since it was read.
+/// Returns the update that replaces the data of a credential, which becomes `after`, if it was
+/// neither changed nor referenced since it was read.
 pub(super) fn replacement(
     environment: EnvironmentId,
     before: &Credential,
@@ -83,28 +83,30 @@ fn unchanged(Credential { namings, revision, .. }: &Credential) -> Condition {
     same.and(Condition::equals("revision", number(revision)))
 }
 
-/// Returns the update with which a workflow or an installation starts to reference a credential, which
-/// must exist. A deletion that finds a credential unreferenced requires that this has not happened since.
+/// Returns the update with which a workflow or an installation starts to reference a credential,
+/// which must exist. A deletion that finds a credential unreferenced requires that this has not
+/// happened since.
 pub(super) fn reference(environment: EnvironmentId, user: UserId, id: CredentialId) -> Update {
     let update = Update::of(&keys::credential(environment, user, id)).add("namings", number(1));
     update.when(Condition::item_exists())
 }
 
-/// Returns the update that makes concurrent changes of what references a credential fail, if it was neither changed
-/// nor referenced since it was read.
+/// Returns the update that makes concurrent changes of what references a credential fail, if it was
+/// neither changed nor referenced since it was read.
 pub(super) fn marked(environment: EnvironmentId, credential: &Credential) -> Update {
     reference(environment, credential.user_id, credential.credential_id).when(unchanged(credential))
 }
 
-/// Returns the deletion of a credential that was neither changed nor referenced since, and its tombstone.
+/// Returns the deletion of a credential that was neither changed nor referenced since, and its
+/// tombstone.
 pub(super) fn deletion(environment: EnvironmentId, credential: &Credential) -> Result<[Write; 2], StoreError> {
     let key = keys::credential(environment, credential.user_id, credential.credential_id);
     Ok([Delete::of(&key).when(unchanged(credential)).into(), mark_deleted(&key)?])
 }
 
 impl Credentials {
-    /// Creates a credential if the user exists. A credential with the same id is left unchanged, even
-    /// if it was deleted since: it stems from an earlier attempt of the same request. One
+    /// Creates a credential if the user exists. A credential with the same id is left unchanged,
+    /// even if it was deleted since: it stems from an earlier attempt of the same request. One
     /// transaction.
     pub async fn create(
         &self,
@@ -123,8 +125,8 @@ impl Credentials {
         }
     }
 
-    /// Stores the status of a credential, which becomes `after`, if its revision is unchanged. Returns false
-    /// if it or its user was changed or deleted. One transaction.
+    /// Stores the status of a credential, which becomes `after`, if its revision is unchanged.
+    /// Returns false if it or its user was changed or deleted. One transaction.
     pub async fn set_status(
         &self,
         environment: EnvironmentId,
@@ -142,8 +144,8 @@ impl Credentials {
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Replaces the data of a credential, which becomes `after`. Returns false if it was changed, referenced or
-    /// deleted since it was read. One transaction.
+    /// Replaces the data of a credential, which becomes `after`. Returns false if it was changed,
+    /// referenced or deleted since it was read. One transaction.
     pub async fn replace(
         &self,
         environment: EnvironmentId,
@@ -156,8 +158,8 @@ impl Credentials {
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Deletes a credential with its data. Returns false if it was changed, referenced or deleted since it was
-    /// read. One transaction.
+    /// Deletes a credential with its data. Returns false if it was changed, referenced or deleted
+    /// since it was read. One transaction.
     pub async fn delete(
         &self,
         environment: EnvironmentId,
@@ -172,7 +174,8 @@ impl Credentials {
 }
 
 impl<A: Access> Credentials<A> {
-    /// Returns all credentials of a user without their data, the newest first. One query per megabyte.
+    /// Returns all credentials of a user without their data, the newest first. One query per
+    /// megabyte.
     pub async fn all_by_user(&self, environment: EnvironmentId, user: UserId) -> Result<Vec<Credential>, StoreError> {
         let items = self.0.list_prefix(keys::user_partition(environment, user), keys::CREDENTIAL_PREFIX).await?;
         Ok(items.into_iter().rev().filter_map(readable).collect())
@@ -200,8 +203,8 @@ impl<A: Access> Credentials<A> {
         self.0.get(&keys::credential(environment, user, id)).await
     }
 
-    /// Returns credentials of users, as [`Credential`] or [`SealedCredential`], in no order, without those
-    /// that do not exist. One `BatchGetItem` per 100 credentials.
+    /// Returns credentials of users, as [`Credential`] or [`SealedCredential`], in no order,
+    /// without those that do not exist. One `BatchGetItem` per 100 credentials.
     pub async fn get_all<C: DeserializeOwned>(
         &self,
         environment: EnvironmentId,

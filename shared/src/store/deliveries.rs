@@ -1,7 +1,7 @@
 //! Deliveries: the attempts of each record, by destination.
 //!
-//! A delivery that succeeds at the first attempt shares an item with the others of its workflow or user
-//! and second. Every other delivery has an item of its own.
+//! A delivery that succeeds at the first attempt shares an item with the others of its workflow or
+//! user and second. Every other delivery has an item of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +30,8 @@ use crate::{
 /// Number of partitions over which the deliveries of a destination are listed.
 pub const SHARDS: u32 = keys::DELIVERY_SHARDS;
 
-/// Maximum number of records per item. Keeps an item below 400 KB (AWS limit) with 2 KiB of response
-/// per record.
+/// Maximum number of records per item. Keeps an item below 400 KB (AWS limit) with 2 KiB of
+/// response per record.
 const RECORDS_PER_ITEM: usize = 100;
 
 /// Number of deliveries that are written concurrently.
@@ -55,9 +55,9 @@ pub struct Deliveries<A: Access = ReadWrite> {
 }
 
 impl Deliveries {
-    /// Stores that records were delivered at the first attempt, each with its time of recording. One item
-    /// holds the records of a workflow or user that were stored in the same second, which saves most
-    /// write units. One `BatchWriteItem` per 25 items.
+    /// Stores that records were delivered at the first attempt, each with its time of recording.
+    /// One item holds the records of a workflow or user that were stored in the same second, which
+    /// saves most write units. One `BatchWriteItem` per 25 items.
     ///
     /// The second is that of the recording, not that of the id, which an engine may choose. So only
     /// records stored in the same second share a prefix of sort keys, regardless of their ids.
@@ -87,9 +87,10 @@ impl Deliveries {
         if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some deliveries were not written".into())) }
     }
 
-    /// Stores deliveries that finished without success at the first attempt, each with the time at which its record
-    /// was stored. A delivery that exists stays: the attempt was repeated, and more may have happened since. Returns
-    /// the indices of those that were not written. One write for each.
+    /// Stores deliveries that finished without success at the first attempt, each with the time at
+    /// which its record was stored. A delivery that exists stays: the attempt was repeated, and
+    /// more may have happened since. Returns the indices of those that were not written. One write
+    /// for each.
     pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Timestamp, Delivery)]) -> Vec<usize> {
         let write = async |(record, recorded_at, delivery): &(RecordKey, Timestamp, Delivery)| {
             let expires_at = self.retention.expires_at(*recorded_at);
@@ -108,7 +109,8 @@ impl Deliveries {
 
 impl<A: Access> Deliveries<A> {
     /// Returns the deliveries of a record to the given destinations. One `BatchGetItem` per 100
-    /// destinations and one query per megabyte of deliveries of the same workflow or user and second.
+    /// destinations and one query per megabyte of deliveries of the same workflow or user and
+    /// second.
     pub async fn list_by_record(
         &self,
         record: &Record,
@@ -175,10 +177,10 @@ impl<A: Access> Deliveries<A> {
     }
 }
 
-/// Deletes the first-attempt deliveries of the given records of a workflow or user and second; those of
-/// other records in the same items remain. An unreadable item is deleted, because it may be one of
-/// them. One query per megabyte, one `BatchWriteItem` per 25 items to delete, and one or two writes per
-/// item to shrink. May stop anywhere and may run twice, also concurrently.
+/// Deletes the first-attempt deliveries of the given records of a workflow or user and second;
+/// those of other records in the same items remain. An unreadable item is deleted, because it may
+/// be one of them. One query per megabyte, one `BatchWriteItem` per 25 items to delete, and one or
+/// two writes per item to shrink. May stop anywhere and may run twice, also concurrently.
 pub(super) async fn delete_delivered(
     table: &Table,
     environment: EnvironmentId,

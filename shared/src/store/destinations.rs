@@ -106,8 +106,8 @@ impl Destinations {
         Ok(())
     }
 
-    /// Records the result of a test event of a destination, if its target is unchanged. The new version keeps
-    /// a concurrent change from restoring the previous result. One write.
+    /// Records the result of a test event of a destination, if its target is unchanged. The new
+    /// version keeps a concurrent change from restoring the previous result. One write.
     pub async fn set_verification(
         &self,
         Route { environment, destination }: Route,
@@ -144,8 +144,8 @@ impl Destinations {
         Ok(self.0.transact(writes).await?.is_empty())
     }
 
-    /// Replaces a destination like [`Self::update`], and resets its health. One transaction, and if its health is
-    /// damaged, another one after four writes.
+    /// Replaces a destination like [`Self::update`], and resets its health. One transaction, and if
+    /// its health is damaged, another one after four writes.
     pub async fn update_and_reset(
         &self,
         route: Route,
@@ -222,8 +222,8 @@ impl<A: Access> Destinations<A> {
         Ok(destinations.into_iter().map(with_health).collect())
     }
 
-    /// Returns the ids of all destinations that may have deliveries. They are read from the keys, so that
-    /// an unreadable item hides no deliveries. Two concurrent queries.
+    /// Returns the ids of all destinations that may have deliveries. They are read from the keys,
+    /// so that an unreadable item hides no deliveries. Two concurrent queries.
     pub async fn ids(&self, environment: EnvironmentId) -> Result<DestinationIds, StoreError> {
         let list = |pk| self.0.list_prefix(pk, keys::DESTINATION_PREFIX);
         let (existing, deleted) =

@@ -131,10 +131,12 @@ impl Erasures {
         jobs::open(&self.directory, &partitions).await
     }
 
-    /// Erases all records that are listed at `now`. Returns whether the erasure is complete. May stop
-    /// anywhere and may run twice: each record is deleted last because its key leads to the other items.
+    /// Erases all records that are listed at `now`. Returns whether the erasure is complete. May
+    /// stop anywhere and may run twice: each record is deleted last because its key leads to the
+    /// other items.
     pub async fn run(&self, erasure: &Erasure, now: Timestamp) -> Result<bool, StoreError> {
-        // Read before the records, so that none is missed that such a job stores while they are listed.
+        // Read before the records, so that none is missed that such a job stores while they are
+        // listed.
         let is_changing = self.is_changing(erasure).await?;
         let mut found = false;
         for kind in [RecordKind::Errors, RecordKind::Events] {
@@ -156,8 +158,8 @@ impl Erasures {
         self.complete(erasure).await.map(|()| true)
     }
 
-    /// Returns whether another job may still store events of changes from before the erasure. One that cannot be
-    /// read may. Two reads.
+    /// Returns whether another job may still store events of changes from before the erasure. One
+    /// that cannot be read may. Two reads.
     async fn is_changing(&self, erasure: &Erasure) -> Result<bool, StoreError> {
         let Erasure { environment_id: environment, user_id: user, .. } = *erasure;
         let (deletion, status_change) = (keys::deletion(environment, user), keys::status_change(environment, user));
@@ -179,8 +181,8 @@ impl Erasures {
         after: Option<&str>,
     ) -> Result<(bool, Option<Position>), StoreError> {
         let Erasure { environment_id: environment, user_id, started_at } = *erasure;
-        // Ids may be ahead of the clock by up to `MAX_CLOCK_SKEW`, so no record stored by then has a later
-        // id.
+        // Ids may be ahead of the clock by up to `MAX_CLOCK_SKEW`, so no record stored by then has
+        // a later id.
         let latest = started_at + MAX_CLOCK_SKEW + Duration::from_secs(1);
         let Some((low, high)) = keys::record_bounds(None, Some(latest)) else { return Ok((false, None)) };
         let (view, partition, filter) = match kind {
@@ -246,7 +248,8 @@ impl Erasures {
         Ok(())
     }
 
-    /// Turns the job into a mark that is kept for 36 days, unless it was requested again. One write.
+    /// Turns the job into a mark that is kept for 36 days, unless it was requested again. One
+    /// write.
     async fn complete(&self, erasure: &Erasure) -> Result<(), StoreError> {
         let unchanged = Condition::equals("startedAt", text(erasure.started_at));
         let done = Update::of(&keys::erasure(erasure.environment_id, erasure.user_id))

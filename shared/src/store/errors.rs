@@ -233,9 +233,9 @@ impl<A: Access> Errors<A> {
         record_pages::page(&self.table, environment, &partitions, (&range, &query.filter()), &query.window).await
     }
 
-    /// Returns the newest errors that match a query as groups. Examines up to `limit` errors, and returns
-    /// at most 100 groups. At least eight concurrent queries, for a user one, and one `BatchGetItem` for
-    /// the examples, or up to three if some cannot be read.
+    /// Returns the newest errors that match a query as groups. Examines up to `limit` errors, and
+    /// returns at most 100 groups. At least eight concurrent queries, for a user one, and one
+    /// `BatchGetItem` for the examples, or up to three if some cannot be read.
     pub async fn groups(
         &self,
         environment: EnvironmentId,
@@ -266,8 +266,8 @@ impl<A: Access> Errors<A> {
         Ok(Groups { groups: groups.collect(), times, complete })
     }
 
-    /// Returns the newest error of each group. Of a group whose newest error cannot be read or was erased in the
-    /// meantime, one of the next ones.
+    /// Returns the newest error of each group. Of a group whose newest error cannot be read or was
+    /// erased in the meantime, one of the next ones.
     async fn examples(
         &self,
         environment: EnvironmentId,

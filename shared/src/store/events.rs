@@ -30,8 +30,8 @@ pub struct Outgoing<'a> {
 }
 
 impl Table {
-    /// Executes the writes of a change with its events like [`Table::transact`]. Returns the flags of the
-    /// former; an event has no condition.
+    /// Executes the writes of a change with its events like [`Table::transact`]. Returns the flags
+    /// of the former; an event has no condition.
     pub(super) async fn transact_and_send(
         &self,
         writes: Vec<Write>,
@@ -51,8 +51,8 @@ impl Outbox {
         Ok(Outgoing { table: &self.table, writes: writes.collect::<Result<_, StoreError>>()? })
     }
 
-    /// Stores events of a background job. An event that an earlier run stored is replaced, which delivers
-    /// nothing. One `BatchWriteItem` per 25 events.
+    /// Stores events of a background job. An event that an earlier run stored is replaced, which
+    /// delivers nothing. One `BatchWriteItem` per 25 events.
     pub async fn store(&self, events: &[Event]) -> Result<(), StoreError> {
         let unwritten = self.table.put_all(events, |event| self.item(event)).await;
         if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some events were not written".into())) }
@@ -95,9 +95,9 @@ pub struct EventQuery {
 }
 
 impl Events {
-    /// Returns a page of events. One strongly consistent query of a user's events; for an environment eight
-    /// concurrent queries of the index, which is eventually consistent, and one `BatchGetItem` per 100
-    /// events. More queries only if filters exclude most of the items.
+    /// Returns a page of events. One strongly consistent query of a user's events; for an
+    /// environment eight concurrent queries of the index, which is eventually consistent, and one
+    /// `BatchGetItem` per 100 events. More queries only if filters exclude most of the items.
     pub async fn page(&self, environment: EnvironmentId, query: &EventQuery) -> Result<Page<Event>, StoreError> {
         let EventQuery { since, until, event_type, user_id, workflow_id, integration_id, window } = query;
         let Some((low, high)) = keys::record_bounds(*since, *until) else {

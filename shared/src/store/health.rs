@@ -79,7 +79,8 @@ impl BackloggedDestination {
 /// Extent of a reset of a destination's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// Only the version of the backlog: the destination was disabled, which a running drain must notice.
+    /// Only the version of the backlog: the destination was disabled, which a running drain must
+    /// notice.
     Backlog,
     /// Only what delays the next attempts: the outage continues until an attempt succeeds.
     Circuit,
@@ -91,10 +92,11 @@ pub enum Reset {
 
 impl HealthStore {
     /// Stores the update that [`Health::apply`] describes; both must agree. Returns the health
-    /// before the update. One write, and with a `Retry-After` a second one unless all its conditions hold. If the
-    /// destination was changed since `current` was read, so that the results say nothing about it, only what is pending
-    /// is stored, with one more write. If the circuit was closed since, a failed probe does not delay the next attempts, with one
-    /// more write too.
+    /// before the update. One write, and with a `Retry-After` a second one unless all its
+    /// conditions hold. If the destination was changed since `current` was read, so that the
+    /// results say nothing about it, only what is pending is stored, with one more write. If the
+    /// circuit was closed since, a failed probe does not delay the next attempts, with one more
+    /// write too.
     ///
     /// Counters are added and the start of a series of failures is set only once, so concurrent
     /// updates are kept. A repeated update counts twice until a drain corrects the backlog.
@@ -119,8 +121,9 @@ impl HealthStore {
         }
     }
 
-    /// Stores a failed probe like [`Self::record_if`]. It does not delay the next attempts if the circuit was closed
-    /// since `current` was read. At most two writes, and one more for a `Retry-After`.
+    /// Stores a failed probe like [`Self::record_if`]. It does not delay the next attempts if the
+    /// circuit was closed since `current` was read. At most two writes, and one more for a
+    /// `Retry-After`.
     async fn record_failed_probe(
         &self,
         same: Condition,
@@ -138,8 +141,9 @@ impl HealthStore {
         self.record_if(same, route, current, &late, now).await
     }
 
-    /// Stores an update if the condition holds. Returns the health before the update, or none if it does not
-    /// hold. One write, and with a `Retry-After` a second one if a later one is stored or the condition does not hold.
+    /// Stores an update if the condition holds. Returns the health before the update, or none if it
+    /// does not hold. One write, and with a `Retry-After` a second one if a later one is stored or
+    /// the condition does not hold.
     async fn record_if(
         &self,
         condition: Condition,
@@ -166,14 +170,14 @@ impl HealthStore {
         Ok(before.flatten().and_then(readable).unwrap_or_default())
     }
 
-    /// Lists a destination as one with pending deliveries before any is stored, so that the sweep finds them if the
-    /// process stops before [`Self::record`]. One write.
+    /// Lists a destination as one with pending deliveries before any is stored, so that the sweep
+    /// finds them if the process stops before [`Self::record`]. One write.
     pub async fn announce_backlog(&self, route: Route, now: Timestamp) -> Result<(), StoreError> {
         self.update(route, listed(identified(route), route, now)).await.map(|_| ())
     }
 
-    /// Updates the health of a destination like [`Table::update_returning_old`], also if a counter is damaged. One
-    /// write; if the item does not admit it, five more.
+    /// Updates the health of a destination like [`Table::update_returning_old`], also if a counter
+    /// is damaged. One write; if the item does not admit it, five more.
     async fn update(&self, route: Route, update: Update) -> Result<Option<Option<Item>>, StoreError> {
         repairing(&self.0, route, || self.0.update_returning_old(update.clone())).await
     }
@@ -264,8 +268,8 @@ impl HealthStore {
 }
 
 impl<A: Access> HealthStore<A> {
-    /// Returns the health of a destination, or the default, with its versions, if none was recorded or it cannot be
-    /// read: a damaged item must not stop deliveries. One read.
+    /// Returns the health of a destination, or the default, with its versions, if none was recorded
+    /// or it cannot be read: a damaged item must not stop deliveries. One read.
     pub async fn get(&self, route: Route) -> Result<Health, StoreError> {
         let Some(item) = self.0.get_item(&keys::health(route)).await? else { return Ok(Health::default()) };
         // Without them, no drain could release its lease and no result could be recorded.
@@ -284,8 +288,8 @@ impl<A: Access> HealthStore<A> {
     }
 }
 
-/// Writes to the health of a destination. If the item does not admit the write, repairs it and writes again, which
-/// makes five more writes.
+/// Writes to the health of a destination. If the item does not admit the write, repairs it and
+/// writes again, which makes five more writes.
 pub(super) async fn repairing<T, W: Future<Output = Result<T, StoreError>>>(
     table: &Table,
     route: Route,
@@ -300,8 +304,8 @@ pub(super) async fn repairing<T, W: Future<Output = Result<T, StoreError>>>(
     }
 }
 
-/// Removes counters that are not numbers from the health of a destination. DynamoDB refuses to add to them, and a
-/// damaged item must not stop deliveries. Four writes.
+/// Removes counters that are not numbers from the health of a destination. DynamoDB refuses to add
+/// to them, and a damaged item must not stop deliveries. Four writes.
 async fn remove_damaged_counters(table: &Table, route: Route) -> Result<(), StoreError> {
     for counter in ["backlogVersion", "consecutiveFailures", "generation", "pending"] {
         let update = Update::of(&keys::health(route)).remove(counter).when(Condition::not_a_number(counter));
@@ -327,7 +331,8 @@ fn has_recovered_at(at: Option<Timestamp>) -> Condition {
     }
 }
 
-/// Returns the update of the health of a destination that is changed at the given time. A drain that is running notices it.
+/// Returns the update of the health of a destination that is changed at the given time. A drain
+/// that is running notices it.
 pub(super) fn reset_of(route: Route, reset: Reset, at: Timestamp) -> Update {
     let update = identified(route).add("backlogVersion", number(1));
     if reset == Reset::Backlog {
@@ -395,7 +400,8 @@ fn with_pending(update: Update, route: Route, delta: i64, now: Timestamp) -> Upd
     if delta > 0 { listed(update, route, now) } else { update }
 }
 
-/// Adds to an update that the destination has more pending deliveries. A drain that is running notices it.
+/// Adds to an update that the destination has more pending deliveries. A drain that is running
+/// notices it.
 fn listed(update: Update, route: Route, now: Timestamp) -> Update {
     let key = keys::listed_backlog(route);
     let update = update.add("backlogVersion", number(1));

@@ -1,4 +1,5 @@
-//! Installations of integrations, with the workflows and credentials that change together with them.
+//! Installations of integrations, with the workflows and credentials that change together with
+//! them.
 
 use super::{
     Position,
@@ -32,8 +33,8 @@ pub struct Installations<A: Access = ReadWrite>(pub Table<A>);
 pub struct Leftovers {
     /// Those that nothing else references, which are deleted too.
     pub unreferenced: Vec<Credential>,
-    /// Those that another installation or a workflow references. Each is marked, so that of two installations that are deleted
-    /// concurrently the second one deletes it.
+    /// Those that another installation or a workflow references. Each is marked, so that of two
+    /// installations that are deleted concurrently the second one deletes it.
     pub shared: Vec<Credential>,
 }
 
@@ -60,8 +61,8 @@ pub enum ChangeInstallationError {
     /// The name of a new workflow is taken.
     #[error("the name of a workflow is taken")]
     NameTaken,
-    /// The installation, one of its workflows, one of its credentials or the status of the user was changed
-    /// after it was read.
+    /// The installation, one of its workflows, one of its credentials or the status of the user was
+    /// changed after it was read.
     #[error("the installation was modified concurrently")]
     Conflict,
     /// DynamoDB failed.
@@ -76,7 +77,8 @@ fn installation_item(environment: EnvironmentId, installation: &Installation) ->
     to_item("installation", &key, installation, &[("listPk", listed.pk), ("listSk", listed.sk)])
 }
 
-/// Returns the position of an installation in the list of its environment, as [`Installations::page`] has it.
+/// Returns the position of an installation in the list of its environment, as
+/// [`Installations::page`] has it.
 pub fn position(environment: EnvironmentId, installation: &Installation) -> Position {
     let Installation { user_id, integration_id, installed_at, .. } = installation;
     keys::listed_installation(environment, *user_id, integration_id, *installed_at).sk
@@ -130,8 +132,8 @@ impl Installations {
         })
     }
 
-    /// Deletes an installation with its workflows and the unreferenced ones of its credentials. Returns
-    /// false if one of them has changed since it was read. One transaction.
+    /// Deletes an installation with its workflows and the unreferenced ones of its credentials.
+    /// Returns false if one of them has changed since it was read. One transaction.
     pub async fn delete(
         &self,
         environment: EnvironmentId,
@@ -155,8 +157,8 @@ impl Installations {
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Deletes a workflow of an installation, which becomes `after`. Returns false if one of them has
-    /// changed since it was read. One transaction.
+    /// Deletes a workflow of an installation, which becomes `after`. Returns false if one of them
+    /// has changed since it was read. One transaction.
     pub async fn delete_workflow(
         &self,
         environment: EnvironmentId,
@@ -195,8 +197,8 @@ impl<A: Access> Installations<A> {
         Ok(found)
     }
 
-    /// Returns a page of the installations of an environment, the newest first. Eventually consistent.
-    /// One query for each of four partitions.
+    /// Returns a page of the installations of an environment, the newest first. Eventually
+    /// consistent. One query for each of four partitions.
     pub async fn page(
         &self,
         environment: EnvironmentId,

@@ -52,8 +52,8 @@ impl Integrations {
         }
     }
 
-    /// Replaces an integration, if it is unchanged. Returns false if it was changed otherwise or deleted.
-    /// One write.
+    /// Replaces an integration, if it is unchanged. Returns false if it was changed otherwise or
+    /// deleted. One write.
     pub async fn replace(
         &self,
         environment: EnvironmentId,
@@ -114,7 +114,8 @@ impl Catalogue {
         Self { integrations, cache }
     }
 
-    /// Returns all integrations of an environment, the newest first. At most one query per megabyte.
+    /// Returns all integrations of an environment, the newest first. At most one query per
+    /// megabyte.
     pub async fn all(&self, environment: EnvironmentId) -> Result<Arc<Vec<Integration>>, Arc<StoreError>> {
         // Also checked by wall clock, because the monotonic clock may stop while Lambda freezes the
         // process.

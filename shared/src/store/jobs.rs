@@ -24,8 +24,8 @@ pub trait Job: DeserializeOwned {
     fn started_at(&self) -> Timestamp;
 }
 
-/// Maximum number of jobs that are read from a partition. A job has some 300 bytes, so that is three
-/// queries.
+/// Maximum number of jobs that are read from a partition. A job has some 300 bytes, so that is
+/// three queries.
 const MAX_LISTED: usize = 10_000;
 
 /// Returns the open jobs in partitions of the index `listing`, in a random order in which

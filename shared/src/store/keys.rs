@@ -24,8 +24,8 @@ use crate::domain::{
 
 /// Number of partitions over which the index `listing` lists the users of an environment.
 pub const USER_SHARDS: u32 = 4;
-/// Number of partitions over which the index `by-environment` lists the errors of an environment, and
-/// likewise its events.
+/// Number of partitions over which the index `by-environment` lists the errors of an environment,
+/// and likewise its events.
 pub const RECORD_SHARDS: u32 = 8;
 /// Number of partitions for the deliveries, and for the pending deliveries, of a destination.
 pub const DELIVERY_SHARDS: u32 = 8;
@@ -130,8 +130,8 @@ pub fn deletion(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(format_args!("env#{environment}#deletions"), format_args!("deletion#{user}"))
 }
 
-/// Number of partitions over which the index `listing` lists deletions, and likewise the other jobs for
-/// users.
+/// Number of partitions over which the index `listing` lists deletions, and likewise the other jobs
+/// for users.
 pub const USER_JOB_SHARDS: u32 = 4;
 
 /// Partition of the index `listing` that lists deletions of all environments.
@@ -390,8 +390,8 @@ pub fn record_bounds(since: Option<Timestamp>, until: Option<Timestamp>) -> Opti
     (since <= last).then(|| (format!("{since:08x}"), format!("{last:08x}g")))
 }
 
-/// Key of the mark that a resource was deleted. In a partition of its own, so that deleting the data
-/// of a user keeps it.
+/// Key of the mark that a resource was deleted. In a partition of its own, so that deleting the
+/// data of a user keeps it.
 pub fn tombstone(Key { pk, sk }: &Key) -> Key {
     Key::new(format_args!("{pk}#deleted"), sk)
 }
@@ -414,8 +414,8 @@ pub fn record(environment: EnvironmentId, record: RecordKey) -> Key {
     Key::new(records(environment, record.owner()), record.id())
 }
 
-/// Sort key of a record in the indexes and among deliveries. Sorts by id. Contains the owner because an
-/// error id is unique only within its workflow.
+/// Sort key of a record in the indexes and among deliveries. Sorts by id. Contains the owner
+/// because an error id is unique only within its workflow.
 pub fn listed_record(record: RecordKey) -> String {
     let id = record.id();
     match record.owner() {
@@ -470,8 +470,8 @@ pub fn deliveries(Route { environment, destination }: Route, shard: u32) -> Stri
     format!("env#{environment}#destination#{destination}#attempts#{shard}")
 }
 
-/// Partition of the first-attempt deliveries of a workflow's or user's records. Separate from the partition
-/// of the records, so that a page of records reads records only.
+/// Partition of the first-attempt deliveries of a workflow's or user's records. Separate from the
+/// partition of the records, so that a page of records reads records only.
 pub fn delivered_of(environment: EnvironmentId, owner: RecordOwner) -> String {
     format!("{}#deliveries", records(environment, owner))
 }

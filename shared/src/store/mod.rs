@@ -3,19 +3,19 @@
 //! # Tables
 //!
 //! * Directory: users, workflows, credentials, integrations, installations, destinations with their
-//!   health, replays, API keys, signing keys, environments, idempotency records, and background jobs.
-//!   The index `listing` lists users, workflows, installations, backlogged destinations, running
-//!   replays and open jobs.
-//! * Errors: records, which are errors and events, and their deliveries. The index `by-environment` lists
-//!   both by environment, and `by-user` lists errors by user. Its stream starts delivery.
+//!   health, replays, API keys, signing keys, environments, idempotency records, and background
+//!   jobs. The index `listing` lists users, workflows, installations, backlogged destinations,
+//!   running replays and open jobs.
+//! * Errors: records, which are errors and events, and their deliveries. The index `by-environment`
+//!   lists both by environment, and `by-user` lists errors by user. Its stream starts delivery.
 //!
 //! # Modules
 //!
 //! * [`environments`], [`api_keys`], [`signing_keys`]: setup and access of the stack.
 //! * [`users`], [`credentials`], [`workflows`]: users and the items that they own.
 //! * [`destinations`], [`health`]: destinations, their health and the leases of their drains.
-//! * [`integrations`], [`installations`], [`tickets`]: the catalogue, what users installed of it, and the
-//!   tickets of install links.
+//! * [`integrations`], [`installations`], [`tickets`]: the catalogue, what users installed of it,
+//!   and the tickets of install links.
 //! * [`errors`], [`events`]: records, and the outbox that stores events with their change.
 //! * [`deliveries`], [`pending`]: deliveries, and those that are retried.
 //! * [`records`], [`record_pages`]: records of all types, as delivery and lists read them.
@@ -37,8 +37,8 @@
 //! * A failed condition is a result (`None`, `false` or a typed error), not a [`StoreError`].
 //!   [`StoreError::is_transient`] tells whether a retry may succeed.
 //! * Batch writes return the indices of the items that were not written.
-//! * Lists skip items whose `expiresAt` has passed. Reads of a single item by key return it until DynamoDB
-//!   deletes it, some days later.
+//! * Lists skip items whose `expiresAt` has passed. Reads of a single item by key return it until
+//!   DynamoDB deletes it, some days later.
 
 pub mod api_keys;
 pub mod credentials;

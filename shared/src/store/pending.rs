@@ -87,10 +87,11 @@ const MAX_COUNTED: usize = 100;
 
 impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
-    /// were not written completely. Each record occurs at most once. If a first attempt is repeated, what was recorded
-    /// before remains: a finished delivery does not become pending again, and one that waits keeps its attempts.
-    /// Two items per delivery, one `BatchGetItem` per 100 deliveries and one `BatchWriteItem` per 25 items; one write
-    /// for each delivery that waits already, and two more for each that did not become pending.
+    /// were not written completely. Each record occurs at most once. If a first attempt is
+    /// repeated, what was recorded before remains: a finished delivery does not become pending
+    /// again, and one that waits keeps its attempts. Two items per delivery, one `BatchGetItem` per
+    /// 100 deliveries and one `BatchWriteItem` per 25 items; one write for each delivery that waits
+    /// already, and two more for each that did not become pending.
     pub async fn add(
         &self,
         route: Route,
@@ -150,8 +151,9 @@ impl PendingDeliveries {
         Ok(found.into_iter().map(|recorded| (recorded.key.clone(), recorded)).collect())
     }
 
-    /// Deletes deliveries that may have been stored in part. Otherwise one would be shown as pending until it
-    /// expires if its repeated first attempt succeeds. What a drain has stored since remains. Two writes each.
+    /// Deletes deliveries that may have been stored in part. Otherwise one would be shown as
+    /// pending until it expires if its repeated first attempt succeeds. What a drain has stored
+    /// since remains. Two writes each.
     async fn withdraw(&self, route: Route, deliveries: &[&PendingDelivery]) -> Result<(), StoreError> {
         let mut result = self.table.delete_all(deliveries.iter().map(|pending| key(route, pending)).collect()).await;
         for pending in deliveries {
@@ -181,8 +183,8 @@ impl PendingDeliveries {
         Ok(found)
     }
 
-    /// Returns deliveries in the order of their next attempts, from a time on. Reads up to `limit` of each of eight
-    /// partitions. One query for each of them.
+    /// Returns deliveries in the order of their next attempts, from a time on. Reads up to `limit`
+    /// of each of eight partitions. One query for each of them.
     pub async fn search(&self, route: Route, from: Timestamp, limit: usize) -> Result<Search, StoreError> {
         let range = Range { low: from.to_string(), ..Range::all(TABLE) };
         let (items, ends) = self.table.first_items(&partitions(route), &range, limit).await?;
@@ -202,8 +204,8 @@ impl PendingDeliveries {
         Ok(Backlog { earliest_due, counted: ends.is_empty().then_some((count, oldest)) })
     }
 
-    /// Stores merged deliveries and removes those that were merged into them. Fails if one of them is
-    /// no longer pending. At most 100 in total (AWS limit). One transaction.
+    /// Stores merged deliveries and removes those that were merged into them. Fails if one of them
+    /// is no longer pending. At most 100 in total (AWS limit). One transaction.
     pub async fn merge(&self, route: Route, merges: &[Merge]) -> Result<(), StoreError> {
         let mut writes: Vec<Write> = Vec::new();
         for Merge { merged, replaced } in merges {
@@ -289,8 +291,8 @@ fn partitions(route: Route) -> Vec<String> {
     (0..keys::DELIVERY_SHARDS).map(|shard| keys::pending_deliveries(route, shard)).collect()
 }
 
-/// Returns the item of a delivery that did not succeed at its first attempt. It expires with the record, so that
-/// an erasure of the records finds all deliveries.
+/// Returns the item of a delivery that did not succeed at its first attempt. It expires with the
+/// record, so that an erasure of the records finds all deliveries.
 pub(super) fn delivery_item(
     route: Route,
     record: RecordKey,

@@ -1,4 +1,5 @@
-//! Pages of records, from the partition of their owner or from an index, which lists their keys only.
+//! Pages of records, from the partition of their owner or from an index, which lists their keys
+//! only.
 
 use std::collections::BTreeMap;
 
@@ -65,9 +66,9 @@ pub(super) struct Listed {
     pub(super) position: Position,
 }
 
-/// Returns a page of records, which is full unless a bounded number of queries does not find enough that
-/// match the filter. At least one query for each partition, and of an index one `BatchGetItem` per 100
-/// records.
+/// Returns a page of records, which is full unless a bounded number of queries does not find enough
+/// that match the filter. At least one query for each partition, and of an index one `BatchGetItem`
+/// per 100 records.
 pub(super) async fn page<A: Access, R: StoredRecord>(
     table: &Table<A>,
     environment: EnvironmentId,
@@ -97,7 +98,8 @@ pub(super) async fn page<A: Access, R: StoredRecord>(
     Ok(Page { items: records, next }.fit(R::bytes))
 }
 
-/// Returns the complete records of index entries, in the same order, without those that no longer exist.
+/// Returns the complete records of index entries, in the same order, without those that no longer
+/// exist.
 pub(super) async fn load<A: Access, R: StoredRecord>(
     table: &Table<A>,
     environment: EnvironmentId,

@@ -30,7 +30,8 @@ pub struct Records(pub Table<ReadOnly>);
 
 /// Number of partitions over which the records of a kind and environment are listed.
 pub const SHARDS: u32 = keys::RECORD_SHARDS;
-/// Maximum number of records that are found by one id. An error id is unique within its workflow only.
+/// Maximum number of records that are found by one id. An error id is unique within its workflow
+/// only.
 const MAX_SAME_ID: usize = 100;
 
 /// Kind of record. Each is listed apart from the other.
@@ -136,8 +137,8 @@ impl Records {
         Ok((found, others))
     }
 
-    /// Returns a record by id. If several workflows have an error with the id, one of them is returned. One
-    /// query, and one `BatchGetItem` if there is an entry.
+    /// Returns a record by id. If several workflows have an error with the id, one of them is
+    /// returned. One query, and one `BatchGetItem` if there is an entry.
     pub async fn get(&self, environment: EnvironmentId, id: RecordId) -> Result<Option<Record>, StoreError> {
         let listed: Vec<RecordKey> = self.find(environment, id).await?.iter().filter_map(ListedRecord::key).collect();
         // The index may still list a record that has expired or was erased.
@@ -145,7 +146,8 @@ impl Records {
         Ok(listed.iter().find_map(|key| found.remove(key)))
     }
 
-    /// Returns the entries of all records of an environment with this id. Eventually consistent. One query.
+    /// Returns the entries of all records of an environment with this id. Eventually consistent.
+    /// One query.
     pub async fn find(&self, environment: EnvironmentId, id: RecordId) -> Result<Vec<ListedRecord>, StoreError> {
         let (id, partition) = match id {
             RecordId::Error { error_id } => (*error_id.object_id(), keys::errors_shard(environment, error_id)),
@@ -155,8 +157,8 @@ impl Records {
         Ok(self.0.page(&[partition], &range, &Filter::default(), PageRequest::first(MAX_SAME_ID)).await?.items)
     }
 
-    /// Returns a page of one index partition in a time range, the oldest first. Eventually consistent. At
-    /// least one query.
+    /// Returns a page of one index partition in a time range, the oldest first. Eventually
+    /// consistent. At least one query.
     pub async fn page_of_shard(
         &self,
         environment: EnvironmentId,
@@ -176,7 +178,8 @@ impl Records {
     }
 }
 
-/// Converts an item to a record. Reads its type first, because serde would copy all attributes to look for it.
+/// Converts an item to a record. Reads its type first, because serde would copy all attributes to
+/// look for it.
 fn record_from_item(item: Item) -> Result<Record, StoreError> {
     match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
         Some("event") => from_item::<Event>(item).map(Record::from),

@@ -61,8 +61,8 @@ impl Replays {
         struct Advanced {
             advanced_by: Option<String>,
         }
-        // Tells a condition that failed because this same write succeeded before, and its response was lost, from
-        // another run's.
+        // Tells a condition that failed because this same write succeeded before, and its response
+        // was lost, from another run's.
         let run = ObjectId::at(Timestamp::now()).to_string();
         let status = if position.is_some() { ReplayStatus::Running } else { ReplayStatus::Done };
         let unchanged = Condition::equals("position", to_value(replay.position.as_ref())?);
@@ -79,8 +79,8 @@ impl Replays {
         Ok(stored.is_some_and(|stored| stored.advanced_by == Some(run)))
     }
 
-    /// Cancels a replay, unless every record was delivered or has failed. Returns the replay, or none
-    /// if it does not exist. One write.
+    /// Cancels a replay, unless every record was delivered or has failed. Returns the replay, or
+    /// none if it does not exist. One write.
     pub async fn cancel(&self, environment: EnvironmentId, id: ReplayId) -> Result<Option<Replay>, StoreError> {
         let searching = Condition::compare("status", "<>", to_value(ReplayStatus::Done)?);
         let now = Timestamp::now();

@@ -19,8 +19,8 @@ impl Tickets {
         Ok(())
     }
 
-    /// Deletes a ticket. Returns false if another request has deleted it. One transaction, which succeeds
-    /// if it is repeated because its response was lost.
+    /// Deletes a ticket. Returns false if another request has deleted it. One transaction, which
+    /// succeeds if it is repeated because its response was lost.
     pub async fn redeem(&self, hash: &TicketHash) -> Result<bool, StoreError> {
         Ok(self.0.transact(vec![Delete::existing(&keys::ticket(hash)).into()]).await?.is_empty())
     }

@@ -1,4 +1,5 @@
-//! Background jobs after changes of users: sending events of their workflows, and deleting what they owned.
+//! Background jobs after changes of users: sending events of their workflows, and deleting what
+//! they owned.
 
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +136,8 @@ pub struct Owned {
     pub credentials: Vec<Credential>,
     /// Installations.
     pub installations: Vec<Installation>,
-    /// Keys of the installations, which are deleted first: their events show what else the step deletes.
+    /// Keys of the installations, which are deleted first: their events show what else the step
+    /// deletes.
     installed: Vec<Key>,
     /// Keys of items outside the partition of the user.
     elsewhere: Vec<Key>,
@@ -147,24 +149,25 @@ pub struct Owned {
 const ITEMS_PER_STEP: usize = 200;
 
 impl UserJobs {
-    /// Returns the unfinished jobs, at most 80,000, of environments in turn. One query per megabyte of each
-    /// of eight partitions.
+    /// Returns the unfinished jobs, at most 80,000, of environments in turn. One query per megabyte
+    /// of each of eight partitions.
     pub async fn open(&self) -> Result<Vec<UserJob>, StoreError> {
         let shards = || 0..keys::USER_JOB_SHARDS;
         let partitions: Vec<String> = shards().map(keys::deletions).chain(shards().map(keys::status_changes)).collect();
         jobs::open(&self.directory, &partitions).await
     }
 
-    /// Completes a job after a change of a user's status, unless the status has changed again. One write.
+    /// Completes a job after a change of a user's status, unless the status has changed again. One
+    /// write.
     pub async fn complete_status_change(&self, job: &StatusChange) -> Result<(), StoreError> {
         let unchanged = Condition::equals("startedAt", text(job.started_at));
         let key = keys::status_change(job.environment_id, job.user_id);
         self.directory.delete(Delete::of(&key).when(unchanged)).await.map(|_| ())
     }
 
-    /// Returns the numbers of items that a deleted user owned. They are counted once, before anything is
-    /// deleted. The first time one query per megabyte of workflow pointers, of credentials and of
-    /// installations, and one write.
+    /// Returns the numbers of items that a deleted user owned. They are counted once, before
+    /// anything is deleted. The first time one query per megabyte of workflow pointers, of
+    /// credentials and of installations, and one write.
     pub async fn count(&self, job: &Deletion) -> Result<OwnedCounts, StoreError> {
         let key = keys::deletion(job.environment_id, job.user_id);
         // The job of a stream record is as old as the record.
@@ -186,8 +189,9 @@ impl UserJobs {
         Ok(updated.and_then(|job| job.counts).unwrap_or(counts))
     }
 
-    /// Returns the next items that a deleted user owned, or none if no item is left: first the installations, which
-    /// show the others. One or two queries and one `BatchGetItem` per 100 workflows.
+    /// Returns the next items that a deleted user owned, or none if no item is left: first the
+    /// installations, which show the others. One or two queries and one `BatchGetItem` per 100
+    /// workflows.
     pub async fn owned(&self, job: &Deletion) -> Result<Option<Owned>, StoreError> {
         let pk = keys::user_partition(job.environment_id, job.user_id);
         let (of_user, installations) = (std::slice::from_ref(&pk), Range::of_prefix(keys::INSTALLATION_PREFIX));
@@ -220,9 +224,10 @@ impl UserJobs {
         Ok(Some(owned))
     }
 
-    /// Stores the events of deleted items, then deletes the items: the installations before what they show, and
-    /// each workflow before the pointer to it. May stop anywhere and may run twice. One `BatchWriteItem` per 25
-    /// events, per 25 installations, per 25 workflows and per 25 other items.
+    /// Stores the events of deleted items, then deletes the items: the installations before what
+    /// they show, and each workflow before the pointer to it. May stop anywhere and may run twice.
+    /// One `BatchWriteItem` per 25 events, per 25 installations, per 25 workflows and per 25 other
+    /// items.
     pub async fn delete(&self, owned: Owned, events: &[Event]) -> Result<(), StoreError> {
         self.outbox.store(events).await?;
         self.directory.delete_all(owned.installed).await?;
@@ -230,8 +235,9 @@ impl UserJobs {
         self.directory.delete_all(owned.own).await
     }
 
-    /// Completes a deletion with its receipt, unless another run has. Fails while a change of the user's status may
-    /// still store events, which come before the receipt. One read and one transaction.
+    /// Completes a deletion with its receipt, unless another run has. Fails while a change of the
+    /// user's status may still store events, which come before the receipt. One read and one
+    /// transaction.
     pub async fn complete_deletion(&self, job: &Deletion, receipt: &[Event]) -> Result<(), StoreError> {
         let change = keys::status_change(job.environment_id, job.user_id);
         if self.directory.get_item(&change).await?.is_some() {

@@ -184,8 +184,8 @@ impl Users {
             let (checked, others) = others.split_at_checked(checks).unwrap_or_default();
             rest = others;
             match own {
-                // Either the transaction succeeded, or the id exists or was deleted. Ids are random,
-                // so an earlier attempt of the same request created the user.
+                // Either the transaction succeeded, or the id exists or was deleted. Ids are
+                // random, so an earlier attempt of the same request created the user.
                 [] | [true, ..] => Some(Ok(())),
                 _ if checked.contains(&true) => Some(Ok(())),
                 [_, claims @ ..] => taken(user, claims).map(Err),
@@ -237,8 +237,8 @@ impl Users {
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Stores a user after a change of its status, if its version is unchanged, and the job that sends the
-    /// events of its workflows. Returns false if the user has changed. One transaction.
+    /// Stores a user after a change of its status, if its version is unchanged, and the job that
+    /// sends the events of its workflows. Returns false if the user has changed. One transaction.
     pub async fn change_status(
         &self,
         before: &User,
@@ -264,8 +264,8 @@ impl Users {
     }
 }
 
-/// Returns the check that a user exists and its status has not changed since it was read. So no event of
-/// its workflows shows another status than the user has.
+/// Returns the check that a user exists and its status has not changed since it was read. So no
+/// event of its workflows shows another status than the user has.
 pub(super) fn check_status(
     environment: EnvironmentId,
     user: UserId,
@@ -277,8 +277,8 @@ pub(super) fn check_status(
 }
 
 impl<A: Access> Users<A> {
-    /// Returns a page of users, of one status or all, the newest first. Eventually consistent. One query for each of four
-    /// partitions; more if a filter excludes most of the items.
+    /// Returns a page of users, of one status or all, the newest first. Eventually consistent. One
+    /// query for each of four partitions; more if a filter excludes most of the items.
     pub async fn list(
         &self,
         environment: EnvironmentId,
@@ -304,8 +304,8 @@ impl<A: Access> Users<A> {
         Ok(erasure.map(|erasure| erasure.started_at))
     }
 
-    /// Returns users by id, in no order, without those that do not exist. One `BatchGetItem` per 100
-    /// ids.
+    /// Returns users by id, in no order, without those that do not exist. One `BatchGetItem` per
+    /// 100 ids.
     pub async fn get_all(
         &self,
         environment: EnvironmentId,
@@ -327,9 +327,9 @@ impl<A: Access> Users<A> {
         }
     }
 
-    /// Returns the user of a reference, as far as the caller may see it. A user sees only themselves,
-    /// with one read of their own item for any reference, so that the time of the response tells
-    /// nothing about others. Otherwise like [`Self::find`].
+    /// Returns the user of a reference, as far as the caller may see it. A user sees only
+    /// themselves, with one read of their own item for any reference, so that the time of the
+    /// response tells nothing about others. Otherwise like [`Self::find`].
     pub async fn find_as(
         &self,
         environment: EnvironmentId,

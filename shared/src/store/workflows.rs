@@ -34,8 +34,8 @@ use crate::domain::{
 #[derive(Clone, Debug)]
 pub struct Workflows<A: Access = ReadWrite>(pub Table<A>);
 
-/// Maximum number of workflows that [`Workflows::change_all`] changes: with an event each and a check, at
-/// most 100 items (AWS limit) of some 2 MB in total.
+/// Maximum number of workflows that [`Workflows::change_all`] changes: with an event each and a
+/// check, at most 100 items (AWS limit) of some 2 MB in total.
 pub const MAX_CHANGED: usize = 49;
 
 /// Pointer from a user's workflow name to the workflow.
@@ -113,9 +113,9 @@ fn missing(credentials: &[CredentialId], failed: &[bool]) -> Vec<CredentialId> {
 }
 
 impl Workflows {
-    /// Creates a workflow and its pointer, if the status of the user is unchanged and the credentials
-    /// exist. A workflow with the same id is left unchanged, even if it was deleted since: it stems from an
-    /// earlier attempt of the same request. One transaction.
+    /// Creates a workflow and its pointer, if the status of the user is unchanged and the
+    /// credentials exist. A workflow with the same id is left unchanged, even if it was deleted
+    /// since: it stems from an earlier attempt of the same request. One transaction.
     pub async fn create(
         &self,
         environment: EnvironmentId,
@@ -148,8 +148,8 @@ impl Workflows {
         }
     }
 
-    /// Stores a changed workflow, and moves its pointer if the name changed, if its revision and the status
-    /// of its user are unchanged and the credentials in `added` exist. One transaction.
+    /// Stores a changed workflow, and moves its pointer if the name changed, if its revision and
+    /// the status of its user are unchanged and the credentials in `added` exist. One transaction.
     pub async fn update(
         &self,
         environment: EnvironmentId,
@@ -185,9 +185,9 @@ impl Workflows {
         }
     }
 
-    /// Stores changed workflows of a user, if the revision of each and the status of the user are unchanged.
-    /// Returns false if one has changed. At most [`MAX_CHANGED`] workflows, whose names stay. One
-    /// transaction.
+    /// Stores changed workflows of a user, if the revision of each and the status of the user are
+    /// unchanged. Returns false if one has changed. At most [`MAX_CHANGED`] workflows, whose names
+    /// stay. One transaction.
     pub async fn change_all(
         &self,
         environment: EnvironmentId,
@@ -203,8 +203,8 @@ impl Workflows {
         Ok(self.0.transact_and_send(writes, events).await?.is_empty())
     }
 
-    /// Deletes a workflow and its pointer. Returns false if it was changed or deleted, or its user deleted, after it was read.
-    /// One transaction.
+    /// Deletes a workflow and its pointer. Returns false if it was changed or deleted, or its user
+    /// deleted, after it was read. One transaction.
     pub async fn delete(
         &self,
         environment: EnvironmentId,
@@ -219,8 +219,8 @@ impl Workflows {
 }
 
 impl<A: Access> Workflows<A> {
-    /// Returns the first workflows of a user by name, at most `limit`. At least one query, and one `BatchGetItem`
-    /// per 100 workflows.
+    /// Returns the first workflows of a user by name, at most `limit`. At least one query, and one
+    /// `BatchGetItem` per 100 workflows.
     pub async fn first_by_user(
         &self,
         environment: EnvironmentId,
@@ -237,8 +237,8 @@ impl<A: Access> Workflows<A> {
         Ok(Page { items, next })
     }
 
-    /// Returns the ids of all workflows of a user, the newest first. Fails if one is not readable. One
-    /// query per megabyte.
+    /// Returns the ids of all workflows of a user, the newest first. Fails if one is not readable.
+    /// One query per megabyte.
     pub async fn list_ids_by_user(
         &self,
         environment: EnvironmentId,
@@ -285,7 +285,8 @@ impl<A: Access> Workflows<A> {
         Ok(Readable { items, is_complete: unreadable.is_empty() })
     }
 
-    /// Returns workflows by id like [`Self::get_all`]. Fails if one is not readable, so that no change of all skips it.
+    /// Returns workflows by id like [`Self::get_all`]. Fails if one is not readable, so that no
+    /// change of all skips it.
     pub async fn get_all_intact(
         &self,
         environment: EnvironmentId,
@@ -295,8 +296,8 @@ impl<A: Access> Workflows<A> {
         if is_complete { Ok(items) } else { Err(StoreError::unreadable("workflow")) }
     }
 
-    /// Returns the workflows of a user except some, the newest first. One query per megabyte, and one `BatchGetItem`
-    /// per 100 workflows; the query again if some are missing.
+    /// Returns the workflows of a user except some, the newest first. One query per megabyte, and
+    /// one `BatchGetItem` per 100 workflows; the query again if some are missing.
     pub async fn by_user_except(
         &self,
         environment: EnvironmentId,
@@ -392,8 +393,8 @@ impl WorkflowRefs {
         Self { workflows, known: Known::default() }
     }
 
-    /// Returns a workflow, or none if it or its user did not exist when it was last read, at most 30
-    /// seconds ago. Two reads, or none.
+    /// Returns a workflow, or none if it or its user did not exist when it was last read, at most
+    /// 30 seconds ago. Two reads, or none.
     pub async fn find(&self, environment: EnvironmentId, id: WorkflowId) -> Result<Option<WorkflowRef>, StoreError> {
         match self.known.get(environment, id, Timestamp::now()) {
             Some(known) => Ok(Some(known)),

@@ -17,8 +17,8 @@ use crate::domain::{
 pub const TOKEN_TYPE: &str = "tenon-user+jwt";
 /// `aud` claim of user tokens.
 pub const AUDIENCE: &str = "tenon";
-/// Maximum size of a token in bytes, above that of any valid token: 20 integrations and 5 origins take
-/// 3.7 kB. API Gateway accepts headers of 10,240 bytes in total (AWS limit).
+/// Maximum size of a token in bytes, above that of any valid token: 20 integrations and 5 origins
+/// take 3.7 kB. API Gateway accepts headers of 10,240 bytes in total (AWS limit).
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Tolerated clock difference between functions, in seconds. Does not apply to the expiry.
@@ -51,7 +51,8 @@ pub struct Claims {
     /// Integrations that exist for the token; absent without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub integrations: Option<Vec<IntegrationId>>,
-    /// Origins of the pages that may embed the modal with the token; those of the environment if absent.
+    /// Origins of the pages that may embed the modal with the token; those of the environment if
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origins: Option<Vec<Origin>>,
     /// Whether the token is for the hosted page only, which no other page may embed.
@@ -66,7 +67,8 @@ pub struct Limits {
     pub mode: TokenMode,
     /// Integrations that exist for the token, if they are limited.
     pub integrations: Option<Vec<IntegrationId>>,
-    /// Origins of the pages that may embed the modal with the token, if not those of the environment.
+    /// Origins of the pages that may embed the modal with the token, if not those of the
+    /// environment.
     pub origins: Option<Vec<Origin>>,
     /// Whether the token is for the hosted page only.
     pub hosted: bool,

@@ -78,8 +78,8 @@ pub enum VaultError {
     /// KMS is busy or unreachable. A retry may succeed.
     #[error("KMS is busy or unreachable")]
     Busy(#[source] Box<dyn Error + Send + Sync>),
-    /// KMS rejects all requests: the key is disabled, deleted or another one, or the function has no permission. The
-    /// secret may be fine.
+    /// KMS rejects all requests: the key is disabled, deleted or another one, or the function has
+    /// no permission. The secret may be fine.
     #[error("KMS rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// The ciphertext or its data key is invalid for this owner, purpose and version.

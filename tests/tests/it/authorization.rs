@@ -10,7 +10,8 @@ use crate::endpoints::{ACCESS, Access, World};
 /// Kind of caller: its name, its client and its expected status of a row with this route.
 type Caller = (&'static str, Api, fn(&Access, &str) -> u16);
 
-/// Route of an endpoint that only tokens of the mode `install` and above may call, although it is no GET.
+/// Route of an endpoint that only tokens of the mode `install` and above may call, although it is
+/// no GET.
 const INSTALL: &str = "PUT /users/{user}/installations/{integrationId}";
 /// Routes that issue tokens, which a reader may not call, although they are read with GET.
 const ISSUING: [&str; 2] = ["GET /users/{user}/token", "GET /users/{user}/integrations/{integrationId}/install-url"];

@@ -61,7 +61,8 @@ fn user(name: &str, origin: &RequestSeed, index: usize) -> User {
     NewUser { names, full_name: Some("Joe Smoe".parse().unwrap()), metadata: Metadata::default() }.create(origin, index)
 }
 
-/// Installation of an integration with one credential and two workflows, by the calls of the endpoints.
+/// Installation of an integration with one credential and two workflows, by the calls of the
+/// endpoints.
 struct Installing {
     environment: EnvironmentId,
     users: Users,

@@ -33,7 +33,8 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Status for a token of the user that is limited to an integration which the user has not installed.
+    /// Status for a token of the user that is limited to an integration which the user has not
+    /// installed.
     pub(crate) fn limited(&self) -> u16 {
         let path = (self.request)(&World::example()).path;
         let is_limited = ["/credentials/{", "/installations/{", "{workflowId}", "{integrationId}"];
@@ -786,8 +787,8 @@ macro_rules! endpoints {
     };
 }
 
-/// Starts the endpoints. Returns them by the names of their functions, in the pairs that `functions/src/bin`
-/// serves.
+/// Starts the endpoints. Returns them by the names of their functions, in the pairs that
+/// `functions/src/bin` serves.
 pub(crate) async fn handlers(config: &SdkConfig) -> BTreeMap<&'static str, Endpoint> {
     let mut handlers = endpoints! { config,
         "credentials_create" => credentials::create.create_credential;

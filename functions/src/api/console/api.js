@@ -1,5 +1,6 @@
-// Client of the API at the origin of this page, and the session: the key, the environment, and what the key
-// may do. The key is in the memory of this module, and in the storage of the tab only on request.
+// Client of the API at the origin of this page, and the session: the key, the environment, and what
+// the key may do. The key is in the memory of this module, and in the storage of the tab only on
+// request.
 
 import { createStore, useStore } from "./store.js";
 
@@ -10,17 +11,20 @@ const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
 // The modal has the same origin. Only keys that cannot change anything are stored, in this tab.
 const STORED_KEY = "tenon-read-key";
 
-// Session `{key, environment, mayChange, controller}`, or `{reason}` why there is none, or `{isRestoring}`.
+// Session `{key, environment, mayChange, controller}`, or `{reason}` why there is none, or
+// `{isRestoring}`.
 const session = createStore({});
 const useSession = () => useStore(session);
 
-// Calls a function when the session ends, so that nothing of it is shown to the next one who signs in.
+// Calls a function when the session ends, so that nothing of it is shown to the next one who signs
+// in.
 const onSignOut = (forget) => session.subscribe(() => { if (!session.value.key) forget(); });
 
 // Returns the problem of a field of a form, like one that the API has found.
 const fieldProblem = (name, detail) => Object.assign(new Error(), { errors: [{ pointer: `/${name}`, detail }] });
 
-// Signs in. Throws an error if the key is refused. With `remember`, a key with the scope `read` survives a reload.
+// Signs in. Throws an error if the key is refused. With `remember`, a key with the scope `read`
+// survives a reload.
 async function signIn(key, remember) {
   if (!API_KEY_PATTERN.test(key)) throw fieldProblem("key", "must be an API key: tn_live_… or tn_test_…");
   const candidate = { key, controller: new AbortController() };
@@ -52,7 +56,8 @@ async function restoreSession() {
   }
 }
 
-// Keys of requests that were not answered, by what was sent. Sent again within a few minutes, it is the same request.
+// Keys of requests that were not answered, by what was sent. Sent again within a few minutes, it is
+// the same request.
 const UNANSWERED_MS = 300000;
 // Longer than API Gateway waits for a function, and long enough for a large page.
 const TIME_LIMIT_MS = 90000;
@@ -70,14 +75,16 @@ function rememberUnanswered(sent, requestKey) {
   setTimeout(() => { if (unanswered.get(sent) === requestKey) unanswered.delete(sent); }, UNANSWERED_MS);
 }
 
-// Keeps a number that JavaScript would round as it was written, for `JSON.stringify`, if the browser can.
+// Keeps a number that JavaScript would round as it was written, for `JSON.stringify`, if the
+// browser can.
 const keepExact = JSON.rawJSON && ((_, value, { source }) => (typeof value === "number" && source.length > 15 && String(value) !== source ? JSON.rawJSON(source) : value));
 
 const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
 
-// Sends a request and returns the document. With `ifMatch`, it succeeds only if the object still has this entity tag. With
-// `isExact`, no number of the document is rounded. Throws an error with the message, fields and policy of the problem
-// document if the request fails. A key that is no longer valid ends the session.
+// Sends a request and returns the document. With `ifMatch`, it succeeds only if the object still
+// has this entity tag. With `isExact`, no number of the document is rounded. Throws an error with
+// the message, fields and policy of the problem document if the request fails. A key that is no
+// longer valid ends the session.
 async function call(method, path, body, { caller = session.value, ifMatch, isExact } = {}) {
   if (!caller.key) throw staleError();
   const text = body && JSON.stringify(body);
@@ -116,7 +123,8 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
     etags.set(document, response.headers.get("etag"));
     return document;
   }
-  // API Gateway refuses a key with a message, and without a problem document. A proxy may refuse a request in any form.
+  // API Gateway refuses a key with a message, and without a problem document. A proxy may refuse a
+  // request in any form.
   if ([401, 403].includes(response.status) && document.message && !document.type) {
     if (caller.key === session.value?.key) signOut("The API no longer accepts this key. It may have been revoked.");
     throw Object.assign(new Error("The API does not accept this key."), { status: response.status, isKeyRefused: true });
@@ -135,8 +143,8 @@ const query = (parts) => {
   return filled.length ? `?${new URLSearchParams(filled)}` : "";
 };
 
-// Pages of a list that are read until one has items. A request searches a bounded number of items, so that its page
-// may be empty although others match.
+// Pages of a list that are read until one has items. A request searches a bounded number of items,
+// so that its page may be empty although others match.
 const MOST_EMPTY_PAGES = 10;
 
 async function readPage(path, parameters) {
@@ -150,8 +158,8 @@ async function readPage(path, parameters) {
   return page;
 }
 
-// Returns a part of a path. API Gateway decodes paths before it routes them, so that these characters could lead to
-// another endpoint; no id or name contains them.
+// Returns a part of a path. API Gateway decodes paths before it routes them, so that these
+// characters could lead to another endpoint; no id or name contains them.
 function segment(text) {
   if (!text || /^\.+$|[%/\\?#\p{Cc}]/u.test(text)) throw Object.assign(new Error(`Not an id: ${text}`), { status: 404 });
   return encodeURIComponent(text);

@@ -16,7 +16,8 @@ function scale(highest) {
   return Array.from({ length: Math.floor(highest / step) + 1 }, (_, index) => index * step);
 }
 
-// Draws the histogram of errors, of which only the newest may be counted. Dragging over bars, or the arrow keys with Enter, select a time range.
+// Draws the histogram of errors, of which only the newest may be counted. Dragging over bars, or
+// the arrow keys with Enter, select a time range.
 function Chart({ histogram, isNewest, note, select }) {
   const [range, setRange] = useState(null);
   const [shown, setShown] = useState(null);

@@ -6,7 +6,8 @@ import { createStore, useStore } from "./store.js";
 
 export { useData, refresh, usePolling, destinations, loadDestinations, refreshDestinations, useDestinations, pause };
 
-// Pauses between requests that find nothing new, in milliseconds: they grow from the first to the last.
+// Pauses between requests that find nothing new, in milliseconds: they grow from the first to the
+// last.
 const FIRST_PAUSE_MS = 4000;
 const LAST_PAUSE_MS = 15000;
 
@@ -27,8 +28,9 @@ async function refresh() {
   if (problem) throw problem;
 }
 
-// Loads data, and again when `key` changes. Returns `{data, problem, isLoading, reload, setData}`. Data is never
-// that of another key. If it cannot be loaded again, it is kept unless the API refuses it. `reload` returns why.
+// Loads data, and again when `key` changes. Returns `{data, problem, isLoading, reload, setData}`.
+// Data is never that of another key. If it cannot be loaded again, it is kept unless the API
+// refuses it. `reload` returns why.
 function useData(key, load) {
   const [state, setState] = useState({ key: null });
   // Responses to former requests are discarded.
@@ -66,10 +68,11 @@ function useData(key, load) {
   return { isLoading: false, ...present, reload, setData };
 }
 
-// Repeats an action that returns whether it found something new. Pauses grow while it finds nothing, from
-// `first` to `longest` milliseconds, and start anew when it does. A hidden page pauses. The action gets a function
-// that returns whether its result is still wanted. Returns the problem that the last run had, and a function that
-// runs it now. A refused request is not repeated.
+// Repeats an action that returns whether it found something new. Pauses grow while it finds
+// nothing, from `first` to `longest` milliseconds, and start anew when it does. A hidden page
+// pauses. The action gets a function that returns whether its result is still wanted. Returns the
+// problem that the last run had, and a function that runs it now. A refused request is not
+// repeated.
 function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest = LAST_PAUSE_MS, key = "" } = {}) {
   const [problem, setProblem] = useState(null);
   const present = useRef(action);
@@ -139,5 +142,6 @@ async function loadDestinations() {
   }
 }
 
-// Loads the destinations after a change, which has succeeded even if they cannot be loaded: pages show why.
+// Loads the destinations after a change, which has succeeded even if they cannot be loaded: pages
+// show why.
 const refreshDestinations = () => loadDestinations().catch(() => {});

@@ -85,7 +85,8 @@ function TestEvent({ destination: { destinationId }, children }) {
     } }, "Send test event")));
 }
 
-// Start of the time in which a destination was disabled, by its id, if what was recorded then was not sent.
+// Start of the time in which a destination was disabled, by its id, if what was recorded then was
+// not sent.
 const unsentSince = createStore(new Map());
 onSignOut(() => unsentSince.set(new Map()));
 const forgetUnsent = (destinationId) => unsentSince.set(new Map([...unsentSince.value].filter(([id]) => id !== destinationId)));

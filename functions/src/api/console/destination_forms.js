@@ -20,7 +20,8 @@ const FILTER_FIELDS = [
   ["integrationId", "Integrations", "Ids, one a line", true], ["blockType", "Block types", "One a line, for example alloy.shopify. Applies to errors only", true],
 ];
 
-// Returns the values of a field. The engine may choose texts with spaces and commas, which are one a line.
+// Returns the values of a field. The engine may choose texts with spaces and commas, which are one
+// a line.
 const splitList = (text, isByLine) => text.split(isByLine ? "\n" : /[\s,]+/).map((value) => value.trim()).filter(Boolean);
 
 // Returns what a form has chosen: the events, and the filter, which is null without a list.
@@ -29,7 +30,8 @@ function chosenRecords(values, form) {
   return { events: form.getAll("events"), filter: Object.keys(filter).length ? filter : null };
 }
 
-// Choice of the errors and events that are sent. Single types of events that were set through the API are kept.
+// Choice of the errors and events that are sent. Single types of events that were set through the
+// API are kept.
 const RecordFields = ({ events = ["error"], filter }) => h(Fragment, {},
   h(Choices, { label: "Send", name: "events", chosen: events, options: [...new Set([...SUBSCRIPTIONS.keys(), ...events])].map((value) => [value, SUBSCRIPTIONS.get(value) ?? value]) }),
   h("details", { class: "wide", open: Boolean(filter && Object.keys(filter).length) }, h("summary", {}, "Only those of certain users, workflows, integrations or blocks"),

@@ -17,7 +17,8 @@ const PAGE_SIZE = 50;
 const RANGES = { "15m": ["15 min", 15], "1h": ["1 h", 60], "24h": ["24 h", 1440], "7d": ["7 d", 10080] };
 // Filters of the API, which are parameters of the address with the same names.
 const FILTERS = ["workflowId", "userId", "blockType", "integrationId", "executionId", "fingerprint"];
-// Updates without new errors after which everything is loaded again: errors may be reported late, and old ones leave the range.
+// Updates without new errors after which everything is loaded again: errors may be reported late,
+// and old ones leave the range.
 const UPDATES_UNTIL_RELOAD = 6;
 // Time by which the clock of an engine may be ahead of that of the browser without being wrong.
 const CLOCK_TOLERANCE_MS = 5000;
@@ -25,7 +26,8 @@ const STATUS_CODE = /(?:status|code|HTTP)\D{0,12}([1-5]\d\d)\b/i;
 
 const statusCode = (error) => STATUS_CODE.exec(error)?.[1] ?? "";
 
-// Returns the bounds of a time range for the API: since and until, or those of a preset that ends now.
+// Returns the bounds of a time range for the API: since and until, or those of a preset that ends
+// now.
 function rangeOf({ range, since, until }, fallback) {
   if (since || until) return { since, until };
   const minutes = Object.hasOwn(RANGES, range ?? fallback) && RANGES[range ?? fallback][1];
@@ -33,7 +35,8 @@ function rangeOf({ range, since, until }, fallback) {
   return minutes ? { since: new Date(Math.floor(Date.now() / 60000 - minutes) * 60000).toISOString() } : {};
 }
 
-// Returns what the links of a list need. The range of its pages stays as it is: a preset keeps its name, for the newest page.
+// Returns what the links of a list need. The range of its pages stays as it is: a preset keeps its
+// name, for the newest page.
 const pagesOf = ({ range, since, until }, present, fallback) => ({
   fallback, range: since || until ? { range, since, until } : { range: range ?? fallback, ...present },
 });

@@ -23,8 +23,8 @@ const DEFINITION = {
 // Members that have fields of their own.
 const DETAILS = ["name", "description", "icon", "enabled"];
 
-// Integrations that were changed here, by id, and null for those that were deleted: the API may list the
-// former ones for a while.
+// Integrations that were changed here, by id, and null for those that were deleted: the API may
+// list the former ones for a while.
 const LISTED_MS = 10000;
 const changedIntegrations = new Map();
 onSignOut(() => changedIntegrations.clear());
@@ -90,7 +90,8 @@ function integrationPage({ id }) {
       h(Section, { title: "Definition" }, h(Properties, { pairs: [["Status", integration.enabled ? "enabled" : "disabled"], ["Version", integration.version]] }), h(Json, { title: "JSON", value: integration, isOpen: true })), h(Preview, { integration }))));
 }
 
-// Changes that are not saved yet, by the id of the integration: they survive a look at another page.
+// Changes that are not saved yet, by the id of the integration: they survive a look at another
+// page.
 const drafts = new Map();
 onSignOut(() => drafts.clear());
 const hasDrafts = () => drafts.size > 0;
@@ -104,8 +105,8 @@ async function checkIsNew(id) {
   if (found) throw fieldProblem("id", "exists already");
 }
 
-// Reads the definition that was entered: `{problem}`, or `{definition, details}`. The members of the other fields may be
-// entered too: `details` are to be shown there.
+// Reads the definition that was entered: `{problem}`, or `{definition, details}`. The members of
+// the other fields may be entered too: `details` are to be shown there.
 function readDefinition(text) {
   let entered;
   try {

@@ -15,7 +15,8 @@ import { announce, Badge, Button, confirmAction, Dialogs, Field, Form, Icon, Mes
 import { userPage, UsersPage } from "./users.js";
 import { workflowPage } from "./workflows.js";
 
-// Pages by the first part of their address: title, page, and page of the item that a second part names.
+// Pages by the first part of their address: title, page, and page of the item that a second part
+// names.
 const PAGES = {
   errors: ["Errors", ErrorsPage],
   destinations: ["Destinations", DestinationsPage, destinationPage],
@@ -84,8 +85,8 @@ function Console({ environment, mayChange }) {
     h("main", { id: "main" }, h(Boundary, { key: `${name}/${item}` }, page)), h(Messages), h(Dialogs));
 }
 
-// Signs out, after a question if something is not saved. The address names what was shown, and is not left to the next
-// one who signs in.
+// Signs out, after a question if something is not saved. The address names what was shown, and is
+// not left to the next one who signs in.
 function leave() {
   const action = async () => {
     signOut();

@@ -66,8 +66,8 @@ async function readNames(kind) {
   present[kind].clear();
 }
 
-// Shows the name of an id as a link to its page, and the end of the id until the name is known. `formerName` is the name of
-// something that may be deleted.
+// Shows the name of an id as a link to its page, and the end of the id until the name is known.
+// `formerName` is the name of something that may be deleted.
 function NamedLink({ kind, id, formerName }) {
   const known = useNames()[kind].get(id);
   lookUp(kind, id);

@@ -1,4 +1,5 @@
-// Preview of an integration as the embedded modal shows it, in the theme of the environment. Nothing in it is sent.
+// Preview of an integration as the embedded modal shows it, in the theme of the environment.
+// Nothing in it is sent.
 
 import { Fragment, h } from "./preact.js";
 import { useSession } from "./api.js";

@@ -31,8 +31,8 @@ async function startReplay(destinationId, selection, { follows = false } = {}) {
   return replayId;
 }
 
-// Reads a replay until a condition is met. Returns it, or undefined after a time in milliseconds. A request that fails
-// says nothing about the replay, which continues.
+// Reads a replay until a condition is met. Returns it, or undefined after a time in milliseconds. A
+// request that fails says nothing about the replay, which continues.
 async function follow(replayId, longest, condition) {
   const { key } = session.value;
   const end = Date.now() + longest;
@@ -45,8 +45,8 @@ async function follow(replayId, longest, condition) {
   return undefined;
 }
 
-// Returns a function that starts a replay of each selection. Those that it has started are not started again when it is
-// repeated after a failure.
+// Returns a function that starts a replay of each selection. Those that it has started are not
+// started again when it is repeated after a failure.
 function replayStarter(destinationId) {
   const started = new Set();
   return async (selections) => {
@@ -59,8 +59,8 @@ function replayStarter(destinationId) {
   };
 }
 
-// Ends the wait of all pending deliveries: first counts them in a replay, which shows the progress, then closes the
-// circuit, so that they are sent.
+// Ends the wait of all pending deliveries: first counts them in a replay, which shows the progress,
+// then closes the circuit, so that they are sent.
 async function replayNow({ destinationId, health: { pending } }, started) {
   const replayId = await startReplay(destinationId, { pending: true });
   started();
@@ -71,7 +71,8 @@ async function replayNow({ destinationId, health: { pending } }, started) {
   await refreshDestinations();
 }
 
-// Asks what a destination gets again. `selected` are ids of errors and events, `since` is the start of a suggested time range.
+// Asks what a destination gets again. `selected` are ids of errors and events, `since` is the start
+// of a suggested time range.
 function openReplay(destination, name, { selected, since, started }) {
   const count = selected ? selected.errorIds.length + selected.eventIds.length : 0;
   const startReplays = replayStarter(destination.destinationId);

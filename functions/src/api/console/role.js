@@ -12,7 +12,8 @@ const RoleField = ({ value, onInput }) => h(Field, {
   hint: "In the account of the bus, for example arn:aws:iam::111122223333:role/tenon-errors. It may not exist yet.",
 });
 
-// Returns a CloudFormation template of a role that Tenon can assume for a destination, and no other.
+// Returns a CloudFormation template of a role that Tenon can assume for a destination, and no
+// other.
 function roleTemplate(roleArn, { trustPolicy, policy }) {
   const [, path] = /:role(\/(?:.*\/)?)[^/]*$/.exec(roleArn) ?? [];
   return JSON.stringify({
@@ -33,8 +34,8 @@ function roleTemplate(roleArn, { trustPolicy, policy }) {
 
 const roleName = (roleArn) => roleArn.split("/").at(-1);
 
-// Returns the command that creates the role. Each role has a stack of its own: the update of another one's would
-// replace that role while it is in use.
+// Returns the command that creates the role. Each role has a stack of its own: the update of
+// another one's would replace that role while it is in use.
 const deployCommand = (roleArn, { destinationId }) => "aws cloudformation deploy --template-file tenon-role.json "
   + `--stack-name tenon-${destinationId}-${roleName(roleArn).replace(/[^A-Za-z0-9]/g, "-")} --capabilities CAPABILITY_NAMED_IAM`;
 

@@ -1,4 +1,5 @@
-// Addresses of the pages: everything that a page shows is in the fragment of the URL, which no server gets.
+// Addresses of the pages: everything that a page shows is in the fragment of the URL, which no
+// server gets.
 
 import { useEffect } from "./preact.js";
 import { createStore, useStore } from "./store.js";

@@ -40,8 +40,8 @@ function relativeTime(time, now = Date.now()) {
 const clock = createStore(Date.now());
 setInterval(() => { if (!document.hidden) clock.set(Date.now()); }, 10000);
 
-// Shows a time relative to now, with the exact one and the time zone as its title: after the text `before`, or
-// the text `past` when it is over.
+// Shows a time relative to now, with the exact one and the time zone as its title: after the text
+// `before`, or the text `past` when it is over.
 function Time({ at, before, past }) {
   const now = Math.max(useStore(clock), Date.now());
   if (!at) return h("span", { class: "quiet" }, "never");
@@ -49,7 +49,8 @@ function Time({ at, before, past }) {
   return h(Fragment, {}, before, h("time", { datetime: at, title: `${new Date(at).toLocaleString()} (${ZONE})\n${at}` }, relativeTime(at, now)));
 }
 
-// Converts between the value of a datetime-local field, in the time zone of the browser, and ISO 8601.
+// Converts between the value of a datetime-local field, in the time zone of the browser, and ISO
+// 8601.
 const isoTime = (local) => (local ? new Date(local).toISOString() : "");
 function localInput(time) {
   const date = new Date(time);
@@ -58,7 +59,8 @@ function localInput(time) {
 
 const Badge = ({ kind = "quiet", children }) => h("span", { class: `badge ${kind}` }, children);
 
-// Properties of a control whose action runs once at a time. It keeps the focus meanwhile, and its failure is announced.
+// Properties of a control whose action runs once at a time. It keeps the focus meanwhile, and its
+// failure is announced.
 function useAction(action) {
   const [isBusy, setBusy] = useState(false);
   // The second click of a double click may come before the control is drawn again.
@@ -114,7 +116,8 @@ const Problem = ({ problem, retry }) => problem && h(Notice, { kind: "bad", role
 const LiveNotice = ({ live: { problem, retry } }) => problem && h(Notice, { kind: "warn", role: "status" },
   h("p", {}, h("strong", {}, "Live updates have stopped: "), problem.message), h(Button, { action: async () => retry() }, "Try now"));
 
-// What is shown for a list without items, or for a page without items before others, which a cursor leads to.
+// What is shown for a list without items, or for a page without items before others, which a cursor
+// leads to.
 const Empty = ({ title, cursor, children }) => h("div", { class: "empty" }, h("strong", {}, title),
   cursor ? h("p", {}, "The newest ones do not match. Older ones may.") : children && h("p", {}, children));
 
@@ -127,8 +130,9 @@ const Section = ({ title, actions, children, ...properties }) => h("section", { 
 const Tabs = ({ label, tabs, present }) => h("nav", { class: "tabs", "aria-label": label }, tabs.map(([name, title, address]) =>
   h("a", { key: name, href: address, "aria-current": name === present ? "page" : undefined }, title)));
 
-// Links of a list: to its newest page, and to the next one, which `cursor` names. `range` is the time range of the
-// list, if it has one: a cursor belongs to it, while a preset ends now. `fallback` is the preset without a name in the address.
+// Links of a list: to its newest page, and to the next one, which `cursor` names. `range` is the
+// time range of the list, if it has one: a cursor belongs to it, while a preset ends now.
+// `fallback` is the preset without a name in the address.
 function PageLinks({ cursor, older, range, fallback }) {
   const { parameters } = useAddress();
   const preset = parameters.range && { since: null, until: null, range: parameters.range === fallback ? null : parameters.range };
@@ -183,8 +187,8 @@ function FilterField({ label, value, children, ...properties }) {
 // Filters without a field, `[parameter, title]`, each with a link that removes it.
 const Chips = ({ chips }) => chips.map(([name, title]) => h("a", { key: name, class: "chip", href: changed({ [name]: null, cursor: null }), "aria-label": `Remove the filter: ${title}` }, title, " ×"));
 
-// A form that sends its values and shows what is wrong with them. Fields with `required` are checked before. What is being
-// sent cannot be changed.
+// A form that sends its values and shows what is wrong with them. Fields with `required` are
+// checked before. What is being sent cannot be changed.
 function Form({ submit, send, children, kind = "primary", secondary }) {
   const [problems, setProblems] = useState({ fields: {} });
   const [isBusy, setBusy] = useState(false);
@@ -227,8 +231,8 @@ function Form({ submit, send, children, kind = "primary", secondary }) {
     h("div", { class: "wide row actions" }, secondary, h("button", { class: kind, "aria-disabled": isBusy ? "true" : undefined }, submit)));
 }
 
-// Divides a problem into those of fields and the rest. A field has the name of a part of the pointer, or covers
-// a member (`data-covers`) that it edits as JSON.
+// Divides a problem into those of fields and the rest. A field has the name of a part of the
+// pointer, or covers a member (`data-covers`) that it edits as JSON.
 function sortedProblems({ message, errors = [], policy }, node) {
   const fields = {};
   const others = [];
@@ -247,12 +251,14 @@ function sortedProblems({ message, errors = [], policy }, node) {
 // Returns the place of a problem in the value of a field. The entries of a list are counted from 1.
 const placeInField = (parts) => (parts.length === 1 && /^\d+$/.test(parts[0]) ? `#${Number(parts[0]) + 1}` : parts.join("/"));
 
-// Open dialogs: functions that render them, and the addresses that they belong to. They end with the session.
+// Open dialogs: functions that render them, and the addresses that they belong to. They end with
+// the session.
 const dialogs = createStore([]);
 onSignOut(() => dialogs.set([]));
 addEventListener("hashchange", () => dialogs.set(dialogs.value.filter(({ hash }) => hash === null || hash === location.hash)));
 
-// Opens a dialog. `render` gets a function that closes it. Another page closes it too, unless it `stays`.
+// Opens a dialog. `render` gets a function that closes it. Another page closes it too, unless it
+// `stays`.
 function openDialog(render, { stays = false } = {}) {
   const close = () => dialogs.set(dialogs.value.filter((dialog) => dialog !== entry));
   const entry = { key: lastId += 1, hash: stays ? null : location.hash, render: () => render(close) };
@@ -262,11 +268,12 @@ function openDialog(render, { stays = false } = {}) {
 
 const Dialogs = () => h(Fragment, {}, useStore(dialogs).map(({ key, render }) => h(Fragment, { key }, render())));
 
-// Ids of the dialogs on the page. Messages are shown in the last one, since the rest of the page is inert.
+// Ids of the dialogs on the page. Messages are shown in the last one, since the rest of the page is
+// inert.
 const openDialogs = createStore([]);
 
-// A modal dialog, which its button, Escape or a click outside it closes. `isPanel` places it at the side. Without `close`,
-// only its content closes it.
+// A modal dialog, which its button, Escape or a click outside it closes. `isPanel` places it at the
+// side. Without `close`, only its content closes it.
 function Dialog({ title, close, isPanel, children }) {
   const node = useRef(null);
   const id = useId("title");

@@ -1,6 +1,7 @@
 //! `DELETE /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by
-//! id, or two by name, one read and one transaction; for a limited token also two concurrent queries and one
-//! batch read per 100 workflows; all again after a conflict with a concurrent request.
+//! id, or two by name, one read and one transaction; for a limited token also two concurrent
+//! queries and one batch read per 100 workflows; all again after a conflict with a concurrent
+//! request.
 
 use axum::extract;
 use tenon::{
@@ -30,8 +31,8 @@ pub struct State {
 }
 
 impl State {
-    /// Returns 404 to a limited token unless only installations within its limit use the credential: it must not delete
-    /// what another integration may use.
+    /// Returns 404 to a limited token unless only installations within its limit use the
+    /// credential: it must not delete what another integration may use.
     async fn check_deletable(
         &self,
         environment: EnvironmentId,

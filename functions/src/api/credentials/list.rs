@@ -1,7 +1,7 @@
 //! `GET /users/{user}/credentials` and `GET /credentials/users/{user}`. AWS calls: one DynamoDB
 //! read of the user by id, or two by name, and one query; for a limited token, one query per
-//! megabyte of its credentials instead, one of its installations, and one per megabyte of the catalogue, which
-//! a process keeps for ten seconds.
+//! megabyte of its credentials instead, one of its installations, and one per megabyte of the
+//! catalogue, which a process keeps for ten seconds.
 
 use axum::extract;
 use tenon::{

@@ -78,8 +78,8 @@ pub struct ChangeStateWithVault {
 }
 
 impl<A: Access> Stores<A> {
-    /// Returns the credentials that exist for a limited token, or none if all exist for the caller. For a limited token
-    /// one query, and at most one per megabyte of the catalogue.
+    /// Returns the credentials that exist for a limited token, or none if all exist for the caller.
+    /// For a limited token one query, and at most one per megabyte of the catalogue.
     async fn visible(
         &self,
         environment: EnvironmentId,
@@ -93,8 +93,8 @@ impl<A: Access> Stores<A> {
         Ok(Some(allowed.credentials(&installations, catalogue.iter())))
     }
 
-    /// Returns a credential of a user if it exists for the caller; 404 otherwise. One read, and the calls of
-    /// [`Self::visible`].
+    /// Returns a credential of a user if it exists for the caller; 404 otherwise. One read, and the
+    /// calls of [`Self::visible`].
     async fn find(
         &self,
         environment: EnvironmentId,

@@ -1,5 +1,5 @@
-//! `PUT /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id, or
-//! two by name; one read, one KMS call and one transaction; all again after a conflict with a
+//! `PUT /users/{user}/credentials/{credentialId}`. AWS calls: one DynamoDB read of the user by id,
+//! or two by name; one read, one KMS call and one transaction; all again after a conflict with a
 //! concurrent request.
 
 use axum::extract;
@@ -24,8 +24,8 @@ pub struct ReplaceCredential {
     name: Option<Text<256>>,
 }
 
-/// Replaces the data of a credential, which becomes valid. Its id stays, and so do the workflows that
-/// use it.
+/// Replaces the data of a credential, which becomes valid. Its id stays, and so do the workflows
+/// that use it.
 #[utoipa::path(put, path = "/users/{user}/credentials/{credentialId}", tag = "credentials",
     security(("apiKey" = ["engine"]), ("apiKey" = ["manage"])), params(IfMatch), request_body = ReplaceCredential,
     responses((status = 200, body = CredentialBody,

@@ -1,5 +1,6 @@
-//! `POST /users/{user}/credentials/{credentialId}/status`. AWS calls: one DynamoDB read of the user by
-//! id, or two by name, one read and one transaction; all again after a conflict with a concurrent request.
+//! `POST /users/{user}/credentials/{credentialId}/status`. AWS calls: one DynamoDB read of the user
+//! by id, or two by name, one read and one transaction; all again after a conflict with a
+//! concurrent request.
 
 use axum::extract;
 use tenon::{

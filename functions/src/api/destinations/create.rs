@@ -1,6 +1,6 @@
 //! `POST /destinations`. AWS calls: one DynamoDB read for each user that the filter names by
-//! username or email address; one KMS call, except for a role; for a bus with keys two calls to it; one DynamoDB transaction;
-//! with an Idempotency-Key two more writes and one more KMS call.
+//! username or email address; one KMS call, except for a role; for a bus with keys two calls to it;
+//! one DynamoDB transaction; with an Idempotency-Key two more writes and one more KMS call.
 
 use axum::extract;
 use tenon::{
@@ -47,12 +47,12 @@ struct CreateDestination {
     event_bus_name: Option<BusName>,
     /// Role or access keys that may put events on the bus. Keys are encrypted and never returned.
     credentials: Option<NewCredentialsBody>,
-    /// Whether records are sent. A bus with a role is created disabled, because the role must trust an
-    /// external id that the response contains.
+    /// Whether records are sent. A bus with a role is created disabled, because the role must trust
+    /// an external id that the response contains.
     #[schema(default = true, required = false)]
     enabled: bool,
-    /// Records that are sent: `error` for errors, types of events such as `workflow.activated`, or all types of
-    /// a resource such as `workflow.*`. Without it, errors are sent.
+    /// Records that are sent: `error` for errors, types of events such as `workflow.activated`, or
+    /// all types of a resource such as `workflow.*`. Without it, errors are sent.
     #[schema(required = false, min_items = 1, max_items = 20)]
     events: Option<Vec<Subscription>>,
     /// Filter of the records that are sent.

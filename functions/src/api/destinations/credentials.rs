@@ -22,8 +22,8 @@ pub struct NewCredentials(NewAccess);
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[expect(dead_code, reason = "documents the input of NewCredentials")]
 pub struct NewCredentialsBody {
-    /// ARN of a role of the account of the bus, which Tenon assumes. The role must trust Tenon for the
-    /// external id of the destination.
+    /// ARN of a role of the account of the bus, which Tenon assumes. The role must trust Tenon for
+    /// the external id of the destination.
     role_arn: Option<RoleArn>,
     /// Access key id.
     access_key_id: Option<AccessKeyId>,

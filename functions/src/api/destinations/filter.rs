@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 /// Maximum number of users that are read concurrently.
 const MAX_CONCURRENT_READS: usize = 8;
 
-/// Filter of the records that a destination receives. An absent list matches every record; an empty one
-/// is rejected. At most 16 KiB as JSON.
+/// Filter of the records that a destination receives. An absent list matches every record; an empty
+/// one is rejected. At most 16 KiB as JSON.
 #[derive(Clone, Debug, Default, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewFilter {
@@ -41,8 +41,8 @@ pub struct NewFilter {
 }
 
 impl NewFilter {
-    /// Replaces usernames and email addresses by user ids, and adds those that nobody has, and a filter that is too
-    /// long, to the errors. One read for each name.
+    /// Replaces usernames and email addresses by user ids, and adds those that nobody has, and a
+    /// filter that is too long, to the errors. One read for each name.
     pub(super) async fn resolve(
         self,
         users: &Users,

@@ -116,7 +116,8 @@ pub struct HealthBody {
     /// Time of the last failed attempt.
     #[schema(required = true)]
     last_failure_at: Option<Timestamp>,
-    /// Time of the first of the failed attempts since the last successful one; null if there is none.
+    /// Time of the first of the failed attempts since the last successful one; null if there is
+    /// none.
     #[schema(required = true)]
     failing_since: Option<Timestamp>,
     /// Newest failed attempt since the last successful one; null if there is none.
@@ -253,7 +254,8 @@ impl DestinationBody {
             updated_at,
         } = destination;
         let route = Route { environment, destination: destination_id };
-        // For a bus a success proves nothing: AWS also accepts events for a bus that does not exist.
+        // For a bus a success proves nothing: AWS also accepts events for a bus that does not
+        // exist.
         let proof = health.last_success_at.filter(|_| matches!(target, Target::Webhook(_)));
         let Verification { verified, reason } = match proof {
             Some(at) if !verification.verified => {

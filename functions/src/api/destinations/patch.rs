@@ -1,8 +1,9 @@
 //! `PATCH /destinations/{destinationId}`. AWS calls: two DynamoDB reads, and one write if anything
 //! changes, or one transaction and a read, and possibly one message and one write, if it resets the
-//! health; one read for each user that the filter names by username or email address; if the bus or its
-//! keys change, two calls to the bus and one or two KMS calls; if a role is checked, two calls to the bus
-//! and four to STS. All again after a conflict with a concurrent request, unless a bus was checked.
+//! health; one read for each user that the filter names by username or email address; if the bus or
+//! its keys change, two calls to the bus and one or two KMS calls; if a role is checked, two calls
+//! to the bus and four to STS. All again after a conflict with a concurrent request, unless a bus
+//! was checked.
 
 use axum::extract;
 use tenon::{
@@ -96,7 +97,8 @@ pub struct State {
 }
 
 impl State {
-    /// Stores a changed destination. Returns its health, and wakes the drain if a reset concerns pending deliveries.
+    /// Stores a changed destination. Returns its health, and wakes the drain if a reset concerns
+    /// pending deliveries.
     async fn save(
         &self,
         route: Route,
@@ -124,11 +126,12 @@ impl State {
 
 /// Updates a destination.
 ///
-/// A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
-/// must be possible to assume it with the external id, and not without. The previous credentials are
-/// kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
-/// the circuit, so that all pending deliveries are attempted immediately. Results of another target are not
-/// shown. Disabling it cancels its pending deliveries.
+/// A changed bus is first checked with a test event, and so is a role whose destination is enabled:
+/// it must be possible to assume it with the external id, and not without. The previous credentials
+/// are kept if the check fails. Enabling the destination, also if it is enabled already, or
+/// changing its target closes the circuit, so that all pending deliveries are attempted
+/// immediately. Results of another target are not shown. Disabling it cancels its pending
+/// deliveries.
 #[utoipa::path(patch, path = "/destinations/{destinationId}", tag = "destinations", security(("apiKey" = ["manage"])),
     request_body = PatchDestination, responses((status = 200, body = DestinationBody),
         (status = 409, description = "the destination was modified by concurrent requests"),

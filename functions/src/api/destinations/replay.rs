@@ -19,8 +19,8 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-/// Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
-/// all whose delivery is pending, failed or was cancelled.
+/// Selection of the records to replay, of those that the destination wants: a time range, a list of
+/// ids, or all whose delivery is pending, failed or was cancelled.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[input(check(check_range: since, until))]
@@ -113,8 +113,8 @@ pub struct StartedReplay {
     replay_id: ReplayId,
 }
 
-/// Starts a replay: queues errors and events for a destination again, including those that were stored while
-/// it was disabled.
+/// Starts a replay: queues errors and events for a destination again, including those that were
+/// stored while it was disabled.
 #[utoipa::path(post, path = "/destinations/{destinationId}/replay", tag = "destinations",
     security(("apiKey" = ["manage"])), params(IdempotencyKey), request_body = StartReplay,
     responses((status = 202, body = StartedReplay), (status = 409, description = "the destination is disabled")))]

@@ -1,6 +1,7 @@
 //! `POST /destinations/{destinationId}/test`. AWS calls: one DynamoDB read, one call to the
-//! customer's bus, and one KMS call for the first use of the keys or the secret; for a role four calls
-//! to STS and two to the bus; for a role, and for a webhook that accepts the event, one DynamoDB write.
+//! customer's bus, and one KMS call for the first use of the keys or the secret; for a role four
+//! calls to STS and two to the bus; for a role, and for a webhook that accepts the event, one
+//! DynamoDB write.
 
 use axum::extract;
 use serde::Serialize;
@@ -38,8 +39,8 @@ pub struct TestResult {
 }
 
 /// Sends a test event immediately, even to a disabled destination, and returns the response of the
-/// destination. The role of a bus is verified: that Tenon can assume it with the external id, and not
-/// without.
+/// destination. The role of a bus is verified: that Tenon can assume it with the external id, and
+/// not without.
 #[utoipa::path(post, path = "/destinations/{destinationId}/test", tag = "destinations",
     security(("apiKey" = ["manage"])), responses((status = 200, body = TestResult)))]
 pub async fn test_destination(

@@ -1,5 +1,5 @@
-//! `PATCH /environment`. AWS calls: one DynamoDB read and one write; both again after a conflict with a
-//! concurrent request.
+//! `PATCH /environment`. AWS calls: one DynamoDB read and one write; both again after a conflict
+//! with a concurrent request.
 
 use std::collections::HashSet;
 

@@ -1,6 +1,6 @@
 //! `GET /errors/groups`. AWS calls: eight concurrent DynamoDB queries and one read; for a user one
-//! query and one read; one read before them if `userId` is a username or email address, or if a user
-//! calls with `userId`. More queries only if filters exclude most of the items read.
+//! query and one read; one read before them if `userId` is a username or email address, or if a
+//! user calls with `userId`. More queries only if filters exclude most of the items read.
 
 use std::time::Duration;
 
@@ -152,8 +152,8 @@ pub async fn group_errors(
 /// Number of parts of a histogram.
 const BARS: i64 = 60;
 
-/// Counts times in equal parts of a range. Times outside of it, by rounding or because they are ahead
-/// of the clock, count in the first or last part.
+/// Counts times in equal parts of a range. Times outside of it, by rounding or because they are
+/// ahead of the clock, count in the first or last part.
 fn histogram(since: Timestamp, until: Timestamp, times: &[Timestamp]) -> Vec<Bar> {
     let (start, length) = (since.milliseconds(), until.milliseconds().saturating_sub(since.milliseconds()));
     let part = (length / BARS).max(1);

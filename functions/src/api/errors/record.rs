@@ -1,7 +1,7 @@
 //! `POST /workflows/{workflowId}/errors`. AWS calls: one batch write for 25 errors; two reads
-//! (workflow and user) if the process has not read the workflow in the last 30 seconds, and two (errors
-//! and erasure) if an `_id` is given; with an Idempotency-Key two more writes, and four more reads for a
-//! repetition.
+//! (workflow and user) if the process has not read the workflow in the last 30 seconds, and two
+//! (errors and erasure) if an `_id` is given; with an Idempotency-Key two more writes, and four
+//! more reads for a repetition.
 
 use std::collections::BTreeSet;
 
@@ -153,7 +153,8 @@ pub async fn record_errors(
         tokio::try_join!(existing, state.users.erased_at(environment, workflow.user_id))?
     };
 
-    // What an earlier attempt may have recorded, and an erasure deleted since, is not recorded again.
+    // What an earlier attempt may have recorded, and an erasure deleted since, is not recorded
+    // again.
     let is_erased = |NewError { identity, .. }: &NewError| {
         let earliest = if identity.id_provided { identity.created_at.min(now) } else { now };
         erased_at.is_some_and(|erased_at| earliest <= erased_at)

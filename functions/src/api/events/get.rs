@@ -1,5 +1,5 @@
-//! `GET /events/{eventId}`. AWS calls: three concurrent DynamoDB queries, a read, and a concurrent query and
-//! read.
+//! `GET /events/{eventId}`. AWS calls: three concurrent DynamoDB queries, a read, and a concurrent
+//! query and read.
 
 use axum::{
     extract,

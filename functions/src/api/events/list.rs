@@ -1,6 +1,6 @@
-//! `GET /events`. AWS calls: eight concurrent DynamoDB queries and one batch read; for a user one query, and
-//! one read before it if `userId` is a username or email address. More queries only if the filters exclude
-//! most of the items read.
+//! `GET /events`. AWS calls: eight concurrent DynamoDB queries and one batch read; for a user one
+//! query, and one read before it if `userId` is a username or email address. More queries only if
+//! the filters exclude most of the items read.
 
 use axum::{
     extract,

@@ -51,12 +51,13 @@ pub(super) struct Current {
     /// Present installation.
     pub(super) before: Option<Installation>,
     workflows: Vec<Workflow>,
-    /// Credentials of the user that the installation or the request names, or that the installation created.
+    /// Credentials of the user that the installation or the request names, or that the installation
+    /// created.
     credentials: HashMap<CredentialId, SealedCredential>,
     /// Those of these credentials that are not readable.
     unreadable: HashSet<CredentialId>,
-    /// Credentials that the caller must not change, because installations or workflows outside the limit of its
-    /// token use them.
+    /// Credentials that the caller must not change, because installations or workflows outside the
+    /// limit of its token use them.
     of_others: HashSet<CredentialId>,
 }
 
@@ -70,7 +71,8 @@ pub(super) struct Planned {
 }
 
 impl Current {
-    /// Reads the integration, which the caller must be able to install, and the present installation.
+    /// Reads the integration, which the caller must be able to install, and the present
+    /// installation.
     pub(super) async fn read(
         state: &State,
         caller: &BackendOrUser,
@@ -139,9 +141,9 @@ impl Current {
         self.defects(request, &self.settings(request)).into_iter().collect::<FieldErrors>().check()
     }
 
-    /// Plans the change that a valid request asks for. `seen` are the data
-    /// revisions when the request began; `taken` are names of workflows that are known to be taken. One
-    /// KMS call for each credential with data.
+    /// Plans the change that a valid request asks for. `seen` are the data revisions when the
+    /// request began; `taken` are names of workflows that are known to be taken. One KMS call for
+    /// each credential with data.
     pub(super) async fn plan(
         &self,
         request: &PutInstallation,
@@ -203,14 +205,14 @@ impl Current {
         Ok(planned)
     }
 
-    /// Returns whether the request sets settings. Otherwise they stay, even if the integration has changed, so
-    /// that an account can always be connected again.
+    /// Returns whether the request sets settings. Otherwise they stay, even if the integration has
+    /// changed, so that an account can always be connected again.
     fn sets_settings(&self, request: &PutInstallation) -> bool {
         self.before.is_none() || !request.settings.is_empty()
     }
 
-    /// Returns the settings after the request, without empty ones and those that the integration no longer
-    /// has.
+    /// Returns the settings after the request, without empty ones and those that the integration no
+    /// longer has.
     fn settings(&self, request: &PutInstallation) -> Settings {
         let before = self.before.as_ref().map(|one| &one.settings);
         match before {
@@ -285,7 +287,8 @@ impl Current {
         defects
     }
 
-    /// Returns the installation with these settings, before its credentials and workflows are changed.
+    /// Returns the installation with these settings, before its credentials and workflows are
+    /// changed.
     fn installation(&self, settings: Settings, is_validated: bool, now: Timestamp) -> Installation {
         let integration_version = self.integration.version;
         match &self.before {
@@ -324,9 +327,9 @@ impl Current {
         self.credentials.get(&installation.credential(name)?.credential_id)
     }
 
-    /// Returns whether another request stored valid data for the credential type while this one was in
-    /// progress, so that this one counts as the earlier of the two. A request for a new credential adds it in any
-    /// case.
+    /// Returns whether another request stored valid data for the credential type while this one was
+    /// in progress, so that this one counts as the earlier of the two. A request for a new
+    /// credential adds it in any case.
     fn is_superseded(&self, name: &str, request: &PutInstallation, seen: &DataRevisions) -> bool {
         let source = request.credentials.0.get(name);
         let adds = matches!(source, Some(CredentialSource::Data(CredentialData { is_new: true, .. })));
@@ -341,8 +344,8 @@ impl Current {
     }
 
     /// Replaces the data of the present credential, or creates one. The present data stays if the
-    /// type has no fields: the app stored it, such as an OAuth grant. A credential that the caller must not change
-    /// stays for the others.
+    /// type has no fields: the app stored it, such as an OAuth grant. A credential that the caller
+    /// must not change stays for the others.
     async fn store_data(
         &self,
         planned: &mut Planned,

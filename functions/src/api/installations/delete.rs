@@ -1,9 +1,10 @@
-//! `DELETE /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id,
-//! or two by name; one read of the installation and one of the integration; one batch read of its
-//! workflows, one of its credentials and one of these and those that it created; if installations created any, one
-//! query of the user's other installations, one of the names of its workflows, again if some are missing, and one
-//! batch read for each 100 of these; one transaction. All again after a conflict with a concurrent request. If a workflow
-//! of the installation was not found, one more batch read.
+//! `DELETE /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user
+//! by id, or two by name; one read of the installation and one of the integration; one batch read
+//! of its workflows, one of its credentials and one of these and those that it created; if
+//! installations created any, one query of the user's other installations, one of the names of its
+//! workflows, again if some are missing, and one batch read for each 100 of these; one transaction.
+//! All again after a conflict with a concurrent request. If a workflow of the installation was not
+//! found, one more batch read.
 
 use std::collections::HashSet;
 
@@ -28,8 +29,8 @@ use crate::{
     changes::Changes,
 };
 
-/// Uninstalls an integration: deletes its workflows, and those of its credentials that an installation created
-/// and nothing else references.
+/// Uninstalls an integration: deletes its workflows, and those of its credentials that an
+/// installation created and nothing else references.
 #[utoipa::path(delete, path = "/users/{user}/installations/{integrationId}", tag = "installations",
     security(("apiKey" = ["manage"]), ("userToken" = [])), responses((status = 200, body = Success),
         (status = 409, description = "the installation was modified by concurrent requests")))]
@@ -54,7 +55,8 @@ pub async fn delete_installation(
         let workflows = if parts.workflows.len() == installation.workflows.len() {
             parts.workflows.into_values().collect()
         } else {
-            // One was deleted meanwhile, or cannot be read and would stay, with the name that it takes.
+            // One was deleted meanwhile, or cannot be read and would stay, with the name that it
+            // takes.
             let ids: Vec<WorkflowId> = installation.workflows.iter().map(|workflow| workflow.workflow_id).collect();
             state.parts.workflows.get_all_intact(environment, &ids).await?
         };
@@ -73,9 +75,9 @@ pub async fn delete_installation(
     }
 }
 
-/// Returns the credentials that an installation created, then those that it names and another one created, at most
-/// [`MAX_CREATED_CREDENTIALS`] in all. One is shared if another installation or workflow of the user references it, or
-/// another installation created it and may select it again.
+/// Returns the credentials that an installation created, then those that it names and another one
+/// created, at most [`MAX_CREATED_CREDENTIALS`] in all. One is shared if another installation or
+/// workflow of the user references it, or another installation created it and may select it again.
 async fn leftovers(
     State { installations, parts, .. }: &State,
     environment: EnvironmentId,

@@ -1,6 +1,6 @@
-//! `GET /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id, or
-//! two by name; one read of the installation and one of the integration; one batch read of the workflows
-//! and one of the credentials.
+//! `GET /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by
+//! id, or two by name; one read of the installation and one of the integration; one batch read of
+//! the workflows and one of the credentials.
 
 use axum::extract;
 use tenon::{

@@ -1,8 +1,8 @@
-//! `GET /users/{user}/installations` and `GET /installations`. AWS calls: of a user, one DynamoDB read of the
-//! user by id, or two by name, and one query of its installations; of the environment, one query for each of
-//! four partitions and one batch read of the owners. All: one query per megabyte of the catalogue, which a
-//! process keeps for ten seconds; one batch read for each 100 workflows and one for each 100 credentials of
-//! the page.
+//! `GET /users/{user}/installations` and `GET /installations`. AWS calls: of a user, one DynamoDB
+//! read of the user by id, or two by name, and one query of its installations; of the environment,
+//! one query for each of four partitions and one batch read of the owners. All: one query per
+//! megabyte of the catalogue, which a process keeps for ten seconds; one batch read for each 100
+//! workflows and one for each 100 credentials of the page.
 
 use std::collections::HashMap;
 
@@ -102,7 +102,8 @@ impl State {
     }
 }
 
-/// Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be empty.
+/// Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be
+/// empty.
 #[utoipa::path(get, path = "/users/{user}/installations", tag = "installations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(InstallationFilters, PageParams),
     responses((status = 200, body = List<InstallationBody>)))]
@@ -119,9 +120,9 @@ pub async fn list_installations_of_user(
     Ok(filtered(&scope, &filters, found))
 }
 
-/// Lists the installations of the environment, newest first; with a user token those of the user. A new
-/// installation can be missing from the list of the environment for a moment. With a filter, a page with a `cursor`
-/// can be empty.
+/// Lists the installations of the environment, newest first; with a user token those of the user. A
+/// new installation can be missing from the list of the environment for a moment. With a filter, a
+/// page with a `cursor` can be empty.
 #[utoipa::path(get, path = "/installations", tag = "installations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(InstallationFilters, PageParams),
     responses((status = 200, body = List<InstallationBody>)))]

@@ -61,8 +61,8 @@ pub struct ChangeState {
 }
 
 impl<A: Access> State<A> {
-    /// Returns the requested installation if it exists for the caller, with its user, its integration
-    /// unless that was deleted, and its parts.
+    /// Returns the requested installation if it exists for the caller, with its user, its
+    /// integration unless that was deleted, and its parts.
     async fn find(
         &self,
         environment: EnvironmentId,
@@ -110,8 +110,8 @@ pub(crate) struct ReadParts {
 }
 
 impl Parts {
-    /// Reads the workflows and credentials of installations. One `BatchGetItem` for each 100 workflows
-    /// and one for each 100 credentials, concurrently.
+    /// Reads the workflows and credentials of installations. One `BatchGetItem` for each 100
+    /// workflows and one for each 100 credentials, concurrently.
     pub(crate) async fn read(
         &self,
         environment: EnvironmentId,
@@ -152,8 +152,8 @@ pub struct InstallationBody {
     pub user_id: UserId,
     /// Version of the integration against which the installation was last validated.
     integration_version: u32,
-    /// Increases with every change of the installation itself; its workflows and credentials have their
-    /// own.
+    /// Increases with every change of the installation itself; its workflows and credentials have
+    /// their own.
     revision: u64,
     /// Connected credentials, by credential type.
     credential_ids: BTreeMap<String, CredentialId>,
@@ -164,7 +164,8 @@ pub struct InstallationBody {
     workflows: Vec<InstalledWorkflowBody>,
     /// Whether the installation works.
     status: InstallationStatus,
-    /// Actions that the user has to take, with pointers into the body of the PUT that would take them; at most 100.
+    /// Actions that the user has to take, with pointers into the body of the PUT that would take
+    /// them; at most 100.
     attention: Vec<FieldError>,
     /// Creation time.
     installed_at: Timestamp,
@@ -213,8 +214,9 @@ pub struct InstallationSummary {
 }
 
 impl InstallationBody {
-    /// Creates the body for an installation of a user with this status. `catalogue` has its integration,
-    /// unless that was deleted. Workflows and credentials that were not read count as deleted.
+    /// Creates the body for an installation of a user with this status. `catalogue` has its
+    /// integration, unless that was deleted. Workflows and credentials that were not read count as
+    /// deleted.
     pub(crate) fn new(
         installation: Installation,
         owner: UserStatus,

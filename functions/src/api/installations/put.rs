@@ -1,8 +1,8 @@
-//! `PUT /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by id, or
-//! two by name; one read of the integration and one of the installation, one batch read of its workflows
-//! and one of the credentials; one KMS call for each credential with data, and one transaction. All
-//! again after a conflict with a concurrent request, one query if a name is taken, and one
-//! for a limited token that changes a credential, or two if an installation cannot be read.
+//! `PUT /users/{user}/installations/{integrationId}`. AWS calls: one DynamoDB read of the user by
+//! id, or two by name; one read of the integration and one of the installation, one batch read of
+//! its workflows and one of the credentials; one KMS call for each credential with data, and one
+//! transaction. All again after a conflict with a concurrent request, one query if a name is taken,
+//! and one for a limited token that changes a credential, or two if an installation cannot be read.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -40,13 +40,13 @@ pub struct PutInstallation {
     #[input(default)]
     #[schema(required = false, value_type = BTreeMap<String, CredentialInput>)]
     pub(super) credentials: Credentials,
-    /// Settings, merged with those of an existing installation; null clears a member. At most 8 KiB as
-    /// JSON.
+    /// Settings, merged with those of an existing installation; null clears a member. At most 8 KiB
+    /// as JSON.
     #[input(default)]
     #[schema(required = false)]
     pub(super) settings: Settings,
-    /// Keys of the active workflows, of the integration or of those that the installation has; others are
-    /// deactivated. Without it, all workflows of a new installation are active.
+    /// Keys of the active workflows, of the integration or of those that the installation has;
+    /// others are deactivated. Without it, all workflows of a new installation are active.
     #[input(max = MAX_INSTALLED_WORKFLOWS)]
     #[schema(max_items = 24)]
     pub(super) workflows: Option<Vec<WorkflowKey>>,
@@ -74,8 +74,8 @@ pub(super) struct CredentialData {
     pub(super) is_new: bool,
 }
 
-/// Credential of an installation: an existing one of the user, or data that is stored in a new one or
-/// replaces that of the present one.
+/// Credential of an installation: an existing one of the user, or data that is stored in a new one
+/// or replaces that of the present one.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[input(check(check_source: credential_id, name, data, new))]
@@ -87,15 +87,15 @@ struct CredentialInput {
     /// Data as the fields of the credential type require it, at most 16 KiB as JSON.
     #[schema(value_type = Object, required = false)]
     data: Option<SecretObject>,
-    /// Whether `data` is stored in a new credential although one is connected, which stays for what else uses
-    /// it; by default false.
+    /// Whether `data` is stored in a new credential although one is connected, which stays for what
+    /// else uses it; by default false.
     #[input(default)]
     #[schema(required = false, default = false)]
     new: bool,
 }
 
-/// Maximum number of attempts while concurrent requests change the installation or take the names of its
-/// workflows.
+/// Maximum number of attempts while concurrent requests change the installation or take the names
+/// of its workflows.
 const MAX_ATTEMPTS: u32 = 20;
 /// Maximum number of credential types that are read, more than any integration has.
 const MAX_READ_TYPES: usize = 50;
@@ -147,8 +147,8 @@ pub struct StateWithVault {
     outbox: Outbox,
 }
 
-/// Installs an integration for a user, or changes the installation: its credentials, its settings and
-/// which of its workflows are active. Everything is changed or nothing.
+/// Installs an integration for a user, or changes the installation: its credentials, its settings
+/// and which of its workflows are active. Everything is changed or nothing.
 #[utoipa::path(put, path = "/users/{user}/installations/{integrationId}", tag = "installations",
     security(("apiKey" = ["manage"]), ("userToken" = [])), params(IfMatch, IfNoneMatch), request_body = PutInstallation,
     responses((status = 200, body = InstallationBody, headers(("ETag", description = "entity tag for If-Match"))),

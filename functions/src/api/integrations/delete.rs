@@ -9,8 +9,8 @@ use tenon::{
 
 use crate::api::success::Success;
 
-/// Removes an integration from the catalogue. Existing workflows keep running. To retire an integration,
-/// set `enabled` to false instead.
+/// Removes an integration from the catalogue. Existing workflows keep running. To retire an
+/// integration, set `enabled` to false instead.
 #[utoipa::path(delete, path = "/integrations/{integrationId}", tag = "integrations", security(("apiKey" = ["manage"])),
     responses((status = 200, body = Success)))]
 pub async fn delete_integration(

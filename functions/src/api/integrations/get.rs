@@ -1,6 +1,6 @@
-//! `GET /integrations/{integrationId}`. AWS calls: one DynamoDB read; with `userId` one more read of the
-//! user by id, or two by name; for a user one read of the installation, one batch read of its workflows
-//! and one of its credentials.
+//! `GET /integrations/{integrationId}`. AWS calls: one DynamoDB read; with `userId` one more read
+//! of the user by id, or two by name; for a user one read of the installation, one batch read of
+//! its workflows and one of its credentials.
 
 use axum::extract;
 use tenon::{

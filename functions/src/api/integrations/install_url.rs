@@ -1,5 +1,5 @@
-//! `GET /users/{user}/integrations/{integrationId}/install-url`. AWS calls: one DynamoDB read of the user
-//! by id, or two by name; one read of the integration and one write.
+//! `GET /users/{user}/integrations/{integrationId}/install-url`. AWS calls: one DynamoDB read of
+//! the user by id, or two by name; one read of the integration and one write.
 
 use axum::extract;
 use serde::Serialize;
@@ -22,8 +22,8 @@ use crate::api::users;
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InstallLink {
-    /// URL of a page on which the user installs the integration. It works once, and needs no login: send it
-    /// to the user only.
+    /// URL of a page on which the user installs the integration. It works once, and needs no login:
+    /// send it to the user only.
     url: String,
     /// Time until which the link can be used.
     expires_at: Timestamp,

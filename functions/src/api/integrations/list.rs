@@ -1,6 +1,7 @@
-//! `GET /integrations`. AWS calls: one DynamoDB query per megabyte of the catalogue, which a process
-//! keeps for ten seconds; with `userId` one read of the user by id, or two by name; for a user one query of
-//! its installations, one batch read for each 100 workflows and one for each 100 credentials.
+//! `GET /integrations`. AWS calls: one DynamoDB query per megabyte of the catalogue, which a
+//! process keeps for ten seconds; with `userId` one read of the user by id, or two by name; for a
+//! user one query of its installations, one batch read for each 100 workflows and one for each 100
+//! credentials.
 
 use axum::extract;
 use tenon::{
@@ -22,8 +23,9 @@ pub struct State {
     parts: Parts,
 }
 
-/// Lists the integrations of the environment, newest first, for a user with its installations. Users see
-/// enabled integrations that their token allows. A change can be missing from the list for ten seconds.
+/// Lists the integrations of the environment, newest first, for a user with its installations.
+/// Users see enabled integrations that their token allows. A change can be missing from the list
+/// for ten seconds.
 #[utoipa::path(get, path = "/integrations", tag = "integrations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(ForUser, PageParams),
     responses((status = 200, body = List<IntegrationBody>), (status = 404, description = "user not found")))]

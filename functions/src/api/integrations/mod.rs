@@ -57,8 +57,8 @@ struct Viewer {
 }
 
 impl ForUser {
-    /// Returns the user for whom the catalogue is shown, if any: the one that is named, which the caller
-    /// must be able to access, or the calling user.
+    /// Returns the user for whom the catalogue is shown, if any: the one that is named, which the
+    /// caller must be able to access, or the calling user.
     async fn viewer(&self, users: &Users<ReadOnly>, caller: &AnyCaller) -> Result<Option<Viewer>, Problem> {
         let Some(user) = &self.user_id else {
             // Tokens of disabled users are refused.
@@ -69,7 +69,8 @@ impl ForUser {
     }
 }
 
-/// Returns whether an integration exists for the caller: users see enabled ones that their token allows.
+/// Returns whether an integration exists for the caller: users see enabled ones that their token
+/// allows.
 fn is_visible(caller: &AnyCaller, Integration { integration_id, content, .. }: &Integration) -> bool {
     let allows = |user: &CallingUser| content.enabled && user.allowed.allows_integration(integration_id.as_str());
     caller.user.as_ref().is_none_or(allows)
@@ -122,8 +123,8 @@ pub struct IntegrationBody {
     created_at: Timestamp,
     /// Time of the last change.
     updated_at: Timestamp,
-    /// Installation of the user for whom the integration is read, null if there is none; absent without a
-    /// user.
+    /// Installation of the user for whom the integration is read, null if there is none; absent
+    /// without a user.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<InstallationSummary>)]
     installation: Option<Option<InstallationSummary>>,

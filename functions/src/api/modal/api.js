@@ -1,4 +1,5 @@
-// Client of the API at the origin of this page. The token is stored in the memory of this module only.
+// Client of the API at the origin of this page. The token is stored in the memory of this module
+// only.
 
 export { call, claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, RequestError, exchangeTicket, isRenewable, deferred };
 
@@ -20,8 +21,9 @@ let dueAt = 0;
 let renewal = null;
 let askHost = null;
 
-// Failure of a request. `kind` is `offline`, `session`, `invalid` (with `errors`), `conflict` (the same request may succeed),
-// `changed` (it cannot), `gone`, `forbidden`, `busy`, `failed`, or `stale` if the user has changed since.
+// Failure of a request. `kind` is `offline`, `session`, `invalid` (with `errors`), `conflict` (the
+// same request may succeed), `changed` (it cannot), `gone`, `forbidden`, `busy`, `failed`, or
+// `stale` if the user has changed since.
 class RequestError extends Error {
   constructor(kind, { detail = "", errors = [] } = {}) {
     super(detail || kind);
@@ -36,7 +38,8 @@ function onTokenDue(ask) {
 
 const isRenewable = () => askHost !== null;
 
-// Returns the claims of a token, or null. The API verifies it; the page needs its lifetime and limits only.
+// Returns the claims of a token, or null. The API verifies it; the page needs its lifetime and
+// limits only.
 function readClaims(text) {
   try {
     const [, payload] = text.split(".");
@@ -48,13 +51,14 @@ function readClaims(text) {
   }
 }
 
-// Stores a token, which may be null if the host has none, and plans its renewal. Returns whether it is usable.
+// Stores a token, which may be null if the host has none, and plans its renewal. Returns whether it
+// is usable.
 function acceptToken(received) {
   const read = readClaims(received);
   if (read) {
     [token, claims] = [received, read];
-    // The clock of the device may be wrong, so that the lifetime counts from now. A token that was issued earlier
-    // is renewed when the API refuses it.
+    // The clock of the device may be wrong, so that the lifetime counts from now. A token that was
+    // issued earlier is renewed when the API refuses it.
     const age = Math.max((claims.exp - claims.iat) * 1000 - RENEW_BEFORE_MS, MIN_AGE_MS);
     dueAt = Date.now() + age;
     clearTimeout(renewalTimer);
@@ -71,7 +75,8 @@ function forgetToken() {
   renewal?.end("stale");
 }
 
-// Returns a promise with the functions that settle it. `Promise.withResolvers` does the same in newer browsers.
+// Returns a promise with the functions that settle it. `Promise.withResolvers` does the same in
+// newer browsers.
 function deferred() {
   const settle = {};
   const promise = new Promise((resolve, reject) => { Object.assign(settle, { resolve, reject }); });
@@ -119,8 +124,9 @@ async function request(method, path, body, bearer, headers) {
 
 const UNAUTHORIZED = "urn:tenon:problem:unauthorized";
 
-// API Gateway refuses a token with a message, and without a problem document. It remembers valid tokens for some time,
-// so that the API itself refuses one that has expired meanwhile. A proxy may refuse a request in any form.
+// API Gateway refuses a token with a message, and without a problem document. It remembers valid
+// tokens for some time, so that the API itself refuses one that has expired meanwhile. A proxy may
+// refuse a request in any form.
 async function isTokenRefused(response) {
   if (![401, 403].includes(response.status)) return false;
   const refusal = await response.clone().json().catch(() => null);
@@ -138,8 +144,8 @@ async function documentOf(response) {
   return read;
 }
 
-// Sends a request with the token and returns the document. A refused token is renewed once. Neither the request
-// nor the response of a user reaches another one.
+// Sends a request with the token and returns the document. A refused token is renewed once. Neither
+// the request nor the response of a user reaches another one.
 async function call(method, path, body, headers) {
   if (!token) await renewToken();
   const used = token;

@@ -1,4 +1,5 @@
-// Elements. Data from the API and the host becomes text and never markup: there is no innerHTML here.
+// Elements. Data from the API and the host becomes text and never markup: there is no innerHTML
+// here.
 
 import { text } from "./texts.js";
 import { RequestError, deferred, isRenewable, renewToken } from "./api.js";
@@ -21,8 +22,9 @@ function h(name, properties = {}, ...children) {
 let lastId = 0;
 const newId = (prefix) => `${prefix}-${lastId += 1}`;
 
-// Creates a button. Its action may be asynchronous: it runs once at a time, and its failure is shown. The second click
-// of a double click is not for a button that has taken the place of the first one.
+// Creates a button. Its action may be asynchronous: it runs once at a time, and its failure is
+// shown. The second click of a double click is not for a button that has taken the place of the
+// first one.
 const button = (label, action, kind = "") => h("button", {
   type: "button", class: kind,
   onclick: ({ currentTarget, detail: clicks }) => { if (clicks < 2) withBusy(currentTarget, action); },
@@ -33,8 +35,8 @@ const icon = ({ name, icon: source }) => (source
   ? h("img", { class: "icon", src: source, alt: "", width: 40, height: 40 })
   : h("span", { class: "icon letter", "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? ""));
 
-// A page in place is as high as its content, so that its middle may be out of sight: messages and dialogs are
-// placed near the control that is used.
+// A page in place is as high as its content, so that its middle may be out of sight: messages and
+// dialogs are placed near the control that is used.
 function placeNear(node, used = document.activeElement) {
   if (!document.body.classList.contains("inline")) return;
   const control = used === document.body ? document.querySelector("h1") : used;
@@ -114,8 +116,8 @@ function showFailure(problem) {
 
 const notice = (message, kind, ...content) => h("div", { class: `notice ${kind}` }, h("p", {}, message), content);
 
-// Asks for confirmation in a dialog. Resolves to whether the action was confirmed and has succeeded. A running action
-// continues if the dialog is closed.
+// Asks for confirmation in a dialog. Resolves to whether the action was confirmed and has
+// succeeded. A running action continues if the dialog is closed.
 function confirmDialog({ title, help, confirm, cancel, danger = true, action = () => {} }) {
   const { promise, resolve } = deferred();
   const [titleId, helpId] = [newId("title"), newId("help")];

@@ -6,7 +6,8 @@ import { state, presentGroups, credentialsOf, canInstall } from "./state.js";
 
 export { errorList };
 
-// Returns the hint of an integration that matches an error: the first whose text the error contains.
+// Returns the hint of an integration that matches an error: the first whose text the error
+// contains.
 const hintFor = (integration, error) => {
   const lowered = error.toLowerCase();
   return integration.hints.find((hint) => lowered.includes(hint.match.toLowerCase()));
@@ -28,8 +29,8 @@ const isRepaired = (integration, workflows, lastSeen) => {
   return used.length > 0 && used.every(({ status, updatedAt }) => status === "valid" && updatedAt > lastSeen);
 };
 
-// Returns the hint for a group of errors, and the integration whose account has to be connected again, if any. The
-// errors of a group can be of several integrations.
+// Returns the hint for a group of errors, and the integration whose account has to be connected
+// again, if any. The errors of a group can be of several integrations.
 function repairOf(workflows, { example: { error }, lastSeen }) {
   const integrations = [...new Set(workflows.map(({ integrationId }) => integrationId))]
     .map((id) => state.integrations.get(id)).filter(Boolean);

@@ -29,7 +29,8 @@ function enterAgain(former) {
   }
 }
 
-// Creates a labeled input for a field of an integration. `pointer` locates its value in the request.
+// Creates a labeled input for a field of an integration. `pointer` locates its value in the
+// request.
 function formField(field, pointer, value) {
   const id = newId("field");
   const { type, label, required, help, placeholder, options } = field;
@@ -152,7 +153,8 @@ const FOUND = [
   ["is not possible", () => text("tooManyAccounts")],
 ];
 
-// Describes an error of the server in the language of the page, as far as it concerns a field of the form.
+// Describes an error of the server in the language of the page, as far as it concerns a field of
+// the form.
 function localized(form, { pointer: at, detail }) {
   // Whether an account is added depends on the choice of an account.
   const pointer = at.replace(/^(\/credentials\/[^/]+)\/new$/, "$1/credentialId");
@@ -166,7 +168,8 @@ function clearFieldErrors(form) {
   for (const error of form.querySelectorAll(".error")) error.textContent = "";
 }
 
-// Marks the fields of errors, and focuses the first one. Returns the errors that belong to no field.
+// Marks the fields of errors, and focuses the first one. Returns the errors that belong to no
+// field.
 function showFieldErrors(form, errors) {
   const others = errors.filter(({ pointer, detail }) => {
     const input = inputOf(form, pointer);

@@ -1,4 +1,5 @@
-// Installation of an integration: a form or steps at first, then its accounts, settings and workflows.
+// Installation of an integration: a form or steps at first, then its accounts, settings and
+// workflows.
 
 import { text, formatList } from "./texts.js";
 import { call, claims, deferred, RequestError } from "./api.js";
@@ -20,7 +21,8 @@ function report(name, { integrationId, credentialIds, workflows, status }) {
   send({ type: "event", name, detail: { integrationId, credentialIds, workflows, status } });
 }
 
-// Stores an installation, and reports it to the host. `shown` is the present one as the user saw it, if there is one.
+// Stores an installation, and reports it to the host. `shown` is the present one as the user saw
+// it, if there is one.
 async function put(id, body, shown) {
   const installation = await (shown ? change(id, body, shown) : install(id, body));
   remember(installation);
@@ -33,7 +35,8 @@ function remember(installation) {
   state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== installation.integrationId)];
 }
 
-// Installs an integration that is not installed yet. A repetition succeeds if only the response was lost.
+// Installs an integration that is not installed yet. A repetition succeeds if only the response was
+// lost.
 async function install(id, body) {
   const request = JSON.stringify([installationPath(id), body]);
   try {
@@ -51,8 +54,9 @@ async function install(id, body) {
   }
 }
 
-// Changes an installation. It is not installed again if it was uninstalled elsewhere, no account is added twice if a
-// response was lost, and what was entered replaces the data of no other account than the one that was shown.
+// Changes an installation. It is not installed again if it was uninstalled elsewhere, no account is
+// added twice if a response was lost, and what was entered replaces the data of no other account
+// than the one that was shown.
 async function change(id, body, shown) {
   const entered = Object.entries(body.credentials ?? {}).filter(([, { data }]) => data).map(([type]) => type);
   const attempt = async () => {
@@ -77,7 +81,7 @@ const CONNECT = { action: "connect", title: "connectTitle", attention: "attentio
 const RECONNECT = { action: "reconnect", title: "reconnectTitle", attention: "attention.account", done: "reconnected" };
 const connecting = (installation, type) => (isConnected(installation, type) ? RECONNECT : CONNECT);
 
-// ---------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // Sections of the forms. Each has a title, its content, and functions that read and check it.
 
 // Values have names of the integration, such as "constructor".
@@ -86,11 +90,12 @@ const prefilled = (field, values) => (field.type === "secret" ? undefined : own(
 
 const validCredentialsOf = (type) => credentialsOf(type).filter(({ status }) => status === "valid");
 
-// Value of the choice to connect an account that the user does not have yet, beside that of an installation.
+// Value of the choice to connect an account that the user does not have yet, beside that of an
+// installation.
 const ANOTHER = "another";
 
-// Section for the account of a credential type: one that the user has, or the fields of another one. The fields of the
-// account that an installation has can be entered again.
+// Section for the account of a credential type: one that the user has, or the fields of another
+// one. The fields of the account that an installation has can be entered again.
 function accountSection(credentialType, installation) {
   const { type, name, fields } = credentialType;
   const present = own(installation?.credentialIds, type);
@@ -180,8 +185,8 @@ const choiceField = (choice) => h("div", { class: "field" }, h("label", { for: c
   h("p", { id: `${choice.id}-error`, class: "error" }));
 const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].textContent];
 
-// Says that the app connects an account, with a button that asks the app to do it, if it can, and one that loads the
-// view again.
+// Says that the app connects an account, with a button that asks the app to do it, if it can, and
+// one that loads the view again.
 function appConnects(integrationId, { type, name }, reload) {
   const { connects } = state.options;
   const account = { integrationId, type };
@@ -194,8 +199,9 @@ function appConnects(integrationId, { type, name }, reload) {
   return shown;
 }
 
-// Section for the settings. Of those of an installation, only what the user has changed and what they lack is sent, so
-// that nothing is overwritten that was changed elsewhere, and none is prefilled. What needs attention is sent too.
+// Section for the settings. Of those of an installation, only what the user has changed and what
+// they lack is sent, so that nothing is overwritten that was changed elsewhere, and none is
+// prefilled. What needs attention is sent too.
 function settingsSection({ settings }, { settings: present, attention: flagged = [] } = {}) {
   const pointer = (field) => `/settings/${field.name}`;
   const initial = (field) => (present ? own(present, field.name) : prefilled(field, state.options.prefill?.settings));
@@ -242,7 +248,7 @@ function workflowsSection({ workflows }) {
   };
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // First installation
 
 // Creates the form, in steps if it has many inputs.
@@ -274,8 +280,8 @@ const fieldset = ({ title, content }) => h("fieldset", {}, h("legend", {}, title
 // Returns the fields of the sections that cannot be sent as they are.
 const invalidFields = (form, sections) => sections.flatMap((section) => section.check(form)).filter(({ detail }) => detail);
 
-// Creates a form of all sections. `save` sends it, `openNext` opens the next view, and `reload` the form of the present
-// version of the integration.
+// Creates a form of all sections. `save` sends it, `openNext` opens the next view, and `reload` the
+// form of the present version of the integration.
 function sectionForm(sections, submit, actions) {
   const failure = h("div", { role: "alert" });
   const submitButton = button(submit, () => submitSections(form, sections, failure, actions), "primary");
@@ -305,7 +311,8 @@ async function submitSections(form, sections, failure, { save, openNext, reload 
   // Nothing else can be started or entered meanwhile.
   const view = form.closest("main");
   view.inert = true;
-  // Who leaves the view is asked whether to discard the form. The view stays until the next one is loaded.
+  // Who leaves the view is asked whether to discard the form. The view stays until the next one is
+  // loaded.
   const { isDirty, view: number } = state;
   Object.assign(state, { isDirty: true, isSaving: true });
   const wasLeft = () => !form.isConnected || number !== state.view;
@@ -385,7 +392,7 @@ function stepForm(sections, submit, saveActions) {
   return form;
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // Present installation
 
 // Creates the view of an installation. `integration` is null if the catalogue no longer offers it.
@@ -475,7 +482,8 @@ function settingsForm(installation, integration, { canChange, reload }) {
 
 function workflowList(installation, integration, actions) {
   const described = new Map(integration?.workflows.map((workflow) => [workflow.key, workflow]) ?? []);
-  // Workflows that a new version of the integration has added are created when they are switched on.
+  // Workflows that a new version of the integration has added are created when they are switched
+  // on.
   const missing = (integration?.workflows ?? []).filter(({ key }) => !installation.workflows.some((workflow) => workflow.key === key));
   const rows = [...installation.workflows, ...missing.map(({ key, name }) => ({ key, name, active: false }))];
   return h("section", {}, h("h2", {}, text("workflows")), h("ul", { class: "rows" }, rows.map((workflow) => {
@@ -491,8 +499,8 @@ function workflowList(installation, integration, actions) {
   })));
 }
 
-// Switches a workflow on or off, after previous switches. A token that may only install does it through the
-// installation, with all active workflows.
+// Switches a workflow on or off, after previous switches. A token that may only install does it
+// through the installation, with all active workflows.
 async function switchWorkflow(toggle, installation, workflow, { showStatus, reload }) {
   const { integrationId } = installation;
   const active = toggle.checked;

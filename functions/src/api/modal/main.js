@@ -29,7 +29,8 @@ let isDialog = false;
 const closeButton = () => isDialog
   && h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: requestClose }, "×");
 
-// Replaces the page. The heading gets the focus, but the first view must not take it from the page around it.
+// Replaces the page. The heading gets the focus, but the first view must not take it from the page
+// around it.
 function replacePage(title, before, ...content) {
   const heading = h("h1", { tabindex: -1 }, title);
   app.replaceChildren(h("header", {}, before, heading, closeButton()), ...content);
@@ -70,8 +71,8 @@ function showLoading() {
   app.setAttribute("aria-busy", "true");
 }
 
-// Opens a view with what `load` returns, unless another one is opened meanwhile. Until then, the present view cannot
-// be changed. If it fails, the reason is shown with a button that tries again.
+// Opens a view with what `load` returns, unless another one is opened meanwhile. Until then, the
+// present view cannot be changed. If it fails, the reason is shown with a button that tries again.
 async function openView(load, draw, { renews = false } = {}) {
   const number = state.view += 1;
   const present = app.querySelector("main");
@@ -120,7 +121,7 @@ async function requestClose() {
   if (await confirmDiscard()) send({ type: "close" });
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // Views
 
 // View to which the others lead back: none if the host asked for one integration.
@@ -157,7 +158,8 @@ async function openIntegration(id, message) {
     const { user, environment } = state.session;
     const description = [
       integration?.description && h("p", { class: "quiet" }, integration.description),
-      // Anyone who has an environment can send a link to this page, with an integration that looks like another one.
+      // Anyone who has an environment can send a link to this page, with an integration that looks
+      // like another one.
       claims.hosted && h("p", { class: "quiet" }, text("linkOwner", { user: displayName(user), environment: environment.name })),
     ];
     const view = { title, integration, back: homeOf(), message };
@@ -194,7 +196,8 @@ function openReconnect(integration, type) {
     reconnectView(installation, credentialType, { openInstallation }));
 }
 
-// Opens the account of an integration that does not work, or the integration if it is not clear which one.
+// Opens the account of an integration that does not work, or the integration if it is not clear
+// which one.
 function openAccounts(id) {
   const integration = state.integrations.get(id);
   const installation = installationOf(id);
@@ -222,7 +225,7 @@ function openFirst() {
   return integrationId && view !== "catalogue" ? openIntegration(integrationId) : openCatalogue();
 }
 
-// ---------------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------
 // Start
 
 // Returns why a page around the frame is not allowed, or null.
@@ -234,8 +237,8 @@ function refusalOf({ hosted }, allowed) {
   return text("refusedOrigin", { origin });
 }
 
-// Returns why the page must not be shown with the first token, or null. The origins of the environment apply
-// without those of the token.
+// Returns why the page must not be shown with the first token, or null. The origins of the
+// environment apply without those of the token.
 async function refusal() {
   if (claims.hosted || claims.origins) return refusalOf(claims, claims.origins);
   await loadSession();
@@ -297,8 +300,8 @@ function startFramed() {
       const isSameUser = !pendingStart && read?.sub === shownUser;
       const allowed = read?.origins ?? state.session?.environment.modal.origins;
       const reason = read && isSameUser && (read.hosted || allowed) && refusalOf(read, allowed);
-      // Unknown until the API has accepted a token. The start waits for it, unless the claims of one that the API
-      // refuses have allowed this page.
+      // Unknown until the API has accepted a token. The start waits for it, unless the claims of
+      // one that the API refuses have allowed this page.
       const isUnchecked = !allowed && Boolean(claims?.origins);
       if (reason) {
         forgetToken();

@@ -1,8 +1,8 @@
-//! `GET /modal`: the embedded modal, in which an end user connects accounts, installs and configures
-//! integrations, and sees what went wrong. AWS calls: none.
+//! `GET /modal`: the embedded modal, in which an end user connects accounts, installs and
+//! configures integrations, and sees what went wrong. AWS calls: none.
 //!
-//! A page of the customer's app contains it in a frame and talks to it as docs/modal.md describes; the
-//! script of that page is `sdk/tenon.js`. Without `origin` it is the page of an install link.
+//! A page of the customer's app contains it in a frame and talks to it as docs/modal.md describes;
+//! the script of that page is `sdk/tenon.js`. Without `origin` it is the page of an install link.
 
 use axum::{extract, response::Response};
 use http::HeaderMap;
@@ -66,8 +66,8 @@ impl FromAws for State {
 struct ModalQuery {
     /// Version of the protocol: 1. Required with `origin`.
     v: Option<String>,
-    /// Origin of the page that contains the frame, then of the pages above it. Without it, the page cannot be
-    /// framed.
+    /// Origin of the page that contains the frame, then of the pages above it. Without it, the page
+    /// cannot be framed.
     #[param(max_items = 3)]
     origin: Option<Vec<Origin>>,
 }
@@ -88,8 +88,8 @@ pub async fn get_modal(
     page.respond(&request, if ancestors.is_empty() { "'none'".to_owned() } else { ancestors.join(" ") })
 }
 
-/// Returns the origins in the query of the page's URL. Those of this API are invalid: its pages would share
-/// the origin of the frame.
+/// Returns the origins in the query of the page's URL. Those of this API are invalid: its pages
+/// would share the origin of the frame.
 fn read_origins(query: &HtmlQuery, own: &[&str]) -> Result<Vec<Origin>, Problem> {
     let (origins, versions) = (query.all("origin"), query.all("v"));
     if origins.len() > MAX_ANCESTORS {

@@ -5,7 +5,8 @@ export { ancestors, isFramed, connectHost, send };
 const PROTOCOL = 1;
 const MAX_ANCESTORS = 3;
 
-// Origins in the URL of the page: that of its parent, then of the pages above. The server has checked them.
+// Origins in the URL of the page: that of its parent, then of the pages above. The server has
+// checked them.
 const ancestors = new URL(location.href).searchParams.getAll("origin").slice(0, MAX_ANCESTORS);
 const isFramed = ancestors.length > 0;
 
@@ -16,7 +17,8 @@ function send(message) {
   port?.postMessage(message);
 }
 
-// Announces the page to its parent, and passes the messages of the port that the parent answers with.
+// Announces the page to its parent, and passes the messages of the port that the parent answers
+// with.
 function connectHost(receive) {
   addEventListener("message", ({ source, origin, data, ports }) => {
     const isPort = data?.tenon === "port" && data.v === PROTOCOL && ports.length === 1;

@@ -1,5 +1,5 @@
-//! `GET /tenon.js` and `GET /tenon.global.js`: the script with which a page opens the modal, as a module
-//! and as a classic script. AWS calls: none.
+//! `GET /tenon.js` and `GET /tenon.global.js`: the script with which a page opens the modal, as a
+//! module and as a classic script. AWS calls: none.
 
 use axum::{extract, response::Response};
 use http::{HeaderMap, HeaderValue, header};

@@ -21,7 +21,8 @@ const state = {
   isSaving: false,
   // Settles when all switches of workflows are done. Views that are loaded meanwhile wait for it.
   switches: Promise.resolve(),
-  // First installation of the present view of which no response has arrived: the text of the request, or null.
+  // First installation of the present view of which no response has arrived: the text of the
+  // request, or null.
   unanswered: null,
 };
 
@@ -62,7 +63,8 @@ async function loadCatalogue() {
   state.integrations = new Map(integrations.map((integration) => [integration.integrationId, integration]));
 }
 
-// Loads the present version of an integration. Returns null if the catalogue does not offer it to the user.
+// Loads the present version of an integration. Returns null if the catalogue does not offer it to
+// the user.
 async function loadIntegration(id) {
   try {
     const integration = await call("GET", `integrations/${encodeURIComponent(id)}`);
@@ -83,7 +85,8 @@ function loadErrors(integrationId) {
   return call("GET", `errors/groups?${new URLSearchParams({ since, ...(integrationId && { integrationId }) })}`);
 }
 
-// Returns the groups of workflows that the user still has. Nobody can repair an error of a deleted workflow.
+// Returns the groups of workflows that the user still has. Nobody can repair an error of a deleted
+// workflow.
 function presentGroups({ groups }) {
   const present = new Set(state.session.workflows.map(({ workflowId }) => workflowId));
   return groups.filter(({ workflowIds }) => state.session.truncated || workflowIds.some((id) => present.has(id)));

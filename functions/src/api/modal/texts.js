@@ -1,5 +1,5 @@
-// Texts of the page in each language. The host can replace texts by their keys. `{name}` stands for a value;
-// keys that end in `.one` and `.other` are the forms of a plural.
+// Texts of the page in each language. The host can replace texts by their keys. `{name}` stands for
+// a value; keys that end in `.one` and `.other` are the forms of a plural.
 
 import { EN } from "./texts.en.js";
 import { DE } from "./texts.de.js";
@@ -15,11 +15,13 @@ const DICTIONARIES = { en: EN, de: DE, fr: FR, es: ES, pt: PT, ja: JA };
 let language = "en";
 // The language with the region of the browser, for times and lists.
 let locale = "en";
-// That of the numbers that people write: a page that lacks their language shows its texts in English.
+// That of the numbers that people write: a page that lacks their language shows its texts in
+// English.
 let numberLocale = "en";
 let replaced = {};
 
-// Returns the language, script and region of a code, or null: some systems have codes such as "en-US@posix".
+// Returns the language, script and region of a code, or null: some systems have codes such as
+// "en-US@posix".
 function canonicalLocale(code) {
   try {
     return new Intl.Locale(code).baseName;
@@ -41,8 +43,8 @@ function setLanguage(wanted, texts = {}) {
   document.documentElement.lang = language;
 }
 
-// Returns a value that does not change the order of the text around it. Controls of the direction could let another
-// sentence appear.
+// Returns a value that does not change the order of the text around it. Controls of the direction
+// could let another sentence appear.
 function isolated(value) {
   const plain = String(value).replace(/[\u202A-\u202E\u2066-\u2069]/g, "");
   // The blocks of scripts that are written from right to left.
@@ -54,8 +56,8 @@ function text(key, values = {}) {
   return template.replace(/\{(\w+)\}/g, (whole, name) => (Object.hasOwn(values, name) ? isolated(values[name]) : whole));
 }
 
-// Up to 999,999 these languages have no other forms: `many` of French, Spanish and Portuguese is for
-// millions.
+// Up to 999,999 these languages have no other forms: `many` of French, Spanish and Portuguese is
+// for millions.
 const plural = (key, count) =>
   text(`${key}.${new Intl.PluralRules(language).select(count) === "one" ? "one" : "other"}`, { count: new Intl.NumberFormat(locale).format(count) });
 
@@ -76,7 +78,8 @@ const compareNames = (one, other) => one.localeCompare(other, locale);
 const separator = () => (new Intl.NumberFormat(numberLocale).format(1.5)[1] === "," ? "," : ".");
 const formatNumber = (number) => String(number).replace(".", separator());
 
-// Returns a number, or null if the text is none, or so large that JavaScript would round it. Its characters may be full-width. Spaces and apostrophes may group digits.
+// Returns a number, or null if the text is none, or so large that JavaScript would round it. Its
+// characters may be full-width. Spaces and apostrophes may group digits.
 function parseNumber(entered) {
   const narrow = entered.replace(/[\uFF01-\uFF5E]/g, (wide) => String.fromCharCode(wide.charCodeAt(0) - 0xFEE0)).replace("\u2212", "-");
   const plain = narrow.replace(/^[+-]?[1-9]\d{0,2}(?:[\s'’]\d{3})+(?!\d)/, (grouped) => grouped.replace(/[\s'’]/g, ""));

@@ -14,8 +14,8 @@ type Schemas = Map<String, Value>;
 const SCHEMAS: &str = "#/components/schemas/";
 
 /// Replaces each composed schema of a document by an object, or by a choice of named objects. Names
-/// lists after their items: `UserList`. Removes schemas that nothing refers to, and opens those that
-/// list no members.
+/// lists after their items: `UserList`. Removes schemas that nothing refers to, and opens those
+/// that list no members.
 pub(super) fn simplify(document: &mut Value) {
     let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas").map(Value::take) else { return };
     let mut simple = Schemas::new();

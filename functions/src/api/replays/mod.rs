@@ -31,12 +31,13 @@ pub struct ReplayBody {
     request: ReplayRequest,
     /// Status of the replay.
     status: ReplayStatus,
-    /// Number of records, errors and events, found and queued for delivery. Equal to `delivered` + `failed` at the end.
+    /// Number of records, errors and events, found and queued for delivery. Equal to `delivered` +
+    /// `failed` at the end.
     found: u64,
     /// Number of these records that were delivered.
     delivered: u64,
-    /// Number of these records that are not delivered: their attempts are exhausted, their delivery was
-    /// cancelled, or they no longer exist.
+    /// Number of these records that are not delivered: their attempts are exhausted, their delivery
+    /// was cancelled, or they no longer exist.
     failed: u64,
     /// Creation time.
     created_at: Timestamp,

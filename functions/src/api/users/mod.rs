@@ -61,7 +61,8 @@ pub(crate) async fn find<A: Access>(
     found.ok_or_else(|| Problem::not_found("user"))
 }
 
-/// Returns the user of a path like [`find`] for a back end that issues a token or a link; 403 if the user is disabled.
+/// Returns the user of a path like [`find`] for a back end that issues a token or a link; 403 if
+/// the user is disabled.
 pub(crate) async fn find_active<A: Access>(
     users: &Users<A>,
     environment: EnvironmentId,
@@ -79,7 +80,8 @@ fn revised(user: User) -> Revised<UserBody> {
     Revised::new(revision(&user), user.into())
 }
 
-/// Returns the revision of a user. It contains the id, because a name of a user can later be that of another.
+/// Returns the revision of a user. It contains the id, because a name of a user can later be that
+/// of another.
 fn revision(user: &User) -> String {
     format!("{}.{}", user.user_id, user.version)
 }

@@ -1,5 +1,5 @@
-//! `POST /users/{user}/disable` and `…/enable`. AWS calls: one DynamoDB read of the user by id, or two by
-//! name, and one transaction; both again after a conflict with a concurrent request.
+//! `POST /users/{user}/disable` and `…/enable`. AWS calls: one DynamoDB read of the user by id, or
+//! two by name, and one transaction; both again after a conflict with a concurrent request.
 
 use axum::extract;
 use tenon::{

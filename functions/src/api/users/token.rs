@@ -46,8 +46,8 @@ pub struct CreateToken {
     #[input(max = MAX_TOKEN_INTEGRATIONS, min = 1)]
     #[schema(min_items = 1, max_items = 20)]
     integrations: Option<Vec<IntegrationId>>,
-    /// Origins of the pages that may embed the modal with the token, 1 to 5; by default those of the
-    /// environment.
+    /// Origins of the pages that may embed the modal with the token, 1 to 5; by default those of
+    /// the environment.
     #[input(max = MAX_TOKEN_ORIGINS, min = 1)]
     #[schema(min_items = 1, max_items = 5)]
     origins: Option<Vec<Origin>>,

@@ -1,6 +1,6 @@
 //! `PUT /workflows/activate` and `…/deactivate`. AWS calls: one DynamoDB read of the user by id, or
-//! two by name; one more for a workflow by name; one batch read and one transaction, both again with a read
-//! of the user after a conflict with a concurrent request.
+//! two by name; one more for a workflow by name; one batch read and one transaction, both again
+//! with a read of the user after a conflict with a concurrent request.
 
 use axum::extract;
 use tenon::{

@@ -1,6 +1,6 @@
 //! `POST /workflows`. AWS calls: one DynamoDB read of the user by id, or two by name, and one
-//! transaction; both again if the user is disabled or enabled meanwhile; with an Idempotency-Key two more
-//! writes.
+//! transaction; both again if the user is disabled or enabled meanwhile; with an Idempotency-Key
+//! two more writes.
 
 use axum::extract;
 use tenon::{

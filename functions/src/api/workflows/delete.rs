@@ -1,6 +1,7 @@
-//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user) and one transaction;
-//! of an installed workflow also one read of the installation, one of the integration, and one batch read of
-//! its workflows and one of the credentials; again after a conflict with a concurrent request.
+//! `DELETE /workflows/{workflowId}`. AWS calls: two DynamoDB reads (workflow and user) and one
+//! transaction; of an installed workflow also one read of the installation, one of the integration,
+//! and one batch read of its workflows and one of the credentials; again after a conflict with a
+//! concurrent request.
 
 use axum::extract;
 use tenon::{
@@ -30,8 +31,8 @@ pub struct DeleteState {
 }
 
 impl DeleteState {
-    /// Deletes a workflow, also from the installation that it belongs to. Returns false if one of them was
-    /// changed since it was read.
+    /// Deletes a workflow, also from the installation that it belongs to. Returns false if one of
+    /// them was changed since it was read.
     async fn delete(&self, caller: Backend, workflow: &Workflow, owner: &User) -> Result<bool, StoreError> {
         let (environment, now) = (caller.environment, Timestamp::now());
         let mut changes = Changes::new(environment, caller.actor);
@@ -57,8 +58,8 @@ impl DeleteState {
     }
 }
 
-/// Deletes a workflow, also from its installation. Its name is free immediately; its errors are kept until
-/// they expire.
+/// Deletes a workflow, also from its installation. Its name is free immediately; its errors are
+/// kept until they expire.
 #[utoipa::path(delete, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
     params(UserFilter), responses((status = 200, body = Success),
         (status = 409, description = "the workflow was modified by concurrent requests")))]

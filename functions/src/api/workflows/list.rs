@@ -1,6 +1,7 @@
-//! `GET /workflows`. AWS calls: of a user, one DynamoDB read of the user by id, or two by name, one query
-//! of the names of its workflows, and one read for the page, or of all of them for a limited token; of the environment, one query for each of
-//! four partitions and one batch read of the owners.
+//! `GET /workflows`. AWS calls: of a user, one DynamoDB read of the user by id, or two by name, one
+//! query of the names of its workflows, and one read for the page, or of all of them for a limited
+//! token; of the environment, one query for each of four partitions and one batch read of the
+//! owners.
 
 use axum::extract;
 use tenon::{

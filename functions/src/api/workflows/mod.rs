@@ -71,7 +71,8 @@ pub struct UserFilter {
     pub(crate) user_id: Option<UserRef>,
 }
 
-/// Returns a workflow and its user, if the caller may access it and the requested user, if any, owns it; otherwise 404.
+/// Returns a workflow and its user, if the caller may access it and the requested user, if any,
+/// owns it; otherwise 404.
 pub(crate) async fn find<A: Access>(
     workflows: &Workflows<A>,
     environment: EnvironmentId,
@@ -102,10 +103,11 @@ impl<A: Access> Stores<A> {
 }
 
 impl ChangeState {
-    /// Activates or deactivates those of a user's workflows whose state differs. Returns the user and all
-    /// of the workflows that the caller may access, the newest first. Fails after the change if one is not
-    /// readable. One `BatchGetItem` per 100 workflows, and one transaction per [`MAX_CHANGED`] that change; again, with
-    /// one read of the user, after conflicts with concurrent requests.
+    /// Activates or deactivates those of a user's workflows whose state differs. Returns the user
+    /// and all of the workflows that the caller may access, the newest first. Fails after the
+    /// change if one is not readable. One `BatchGetItem` per 100 workflows, and one transaction per
+    /// [`MAX_CHANGED`] that change; again, with one read of the user, after conflicts with
+    /// concurrent requests.
     async fn set_active(
         &self,
         caller: &BackendOrUser,

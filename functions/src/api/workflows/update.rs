@@ -33,8 +33,8 @@ pub struct PatchWorkflow {
     active: Option<bool>,
 }
 
-/// Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
-/// changed.
+/// Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can
+/// be changed.
 #[utoipa::path(patch, path = "/workflows/{workflowId}", tag = "workflows", security(("apiKey" = ["manage"])),
     params(IfMatch), request_body = PatchWorkflow,
     responses((status = 200, body = WorkflowBody, headers(("ETag", description = "entity tag for If-Match"))),

@@ -79,8 +79,8 @@ class CreateDestination(TypedDict):
     description: NotRequired[Text256 | None]
     enabled: NotRequired[bool | None]
     eventBusName: NotRequired[BusName | None]
-    #: Records that are sent: `error` for errors, types of events such as `workflow.activated`, or all types of
-    #: a resource such as `workflow.*`. Without it, errors are sent.
+    #: Records that are sent: `error` for errors, types of events such as `workflow.activated`, or
+    #: all types of a resource such as `workflow.*`. Without it, errors are sent.
     events: NotRequired[list[Subscription] | None]
     filter: NotRequired[NewFilter | None]
     name: NotRequired[Text256 | None]
@@ -97,8 +97,8 @@ class CreateToken(TypedDict):
     #: credentials; 1 to 20. They need not be in the catalogue.
     integrations: NotRequired[list[IntegrationId] | None]
     mode: NotRequired[TokenMode | None]
-    #: Origins of the pages that may embed the modal with the token, 1 to 5; by default those of the
-    #: environment.
+    #: Origins of the pages that may embed the modal with the token, 1 to 5; by default those of
+    #: the environment.
     origins: NotRequired[list[Origin] | None]
     ttlSeconds: NotRequired[TtlSeconds | None]
 
@@ -181,8 +181,8 @@ CredentialId: TypeAlias = "str"
 
 
 class CredentialInput(TypedDict):
-    """Credential of an installation: an existing one of the user, or data that is stored in a new one or
-    replaces that of the present one.
+    """Credential of an installation: an existing one of the user, or data that is stored in a new one
+    or replaces that of the present one.
     """
 
     credentialId: NotRequired[CredentialId | None]
@@ -423,8 +423,8 @@ class Event(TypedDict):
     actor: Actor | None
     #: Time of the change.
     createdAt: Timestamp
-    #: Changed resource, as the API shows it after the change. Its `revision` increases with every change,
-    #: so that an older event that arrives later can be recognized.
+    #: Changed resource, as the API shows it after the change. Its `revision` increases with every
+    #: change, so that an older event that arrives later can be recognized.
     data: dict[str, Any]
     integrationId: Text128 | None
     #: Type of the event.
@@ -457,8 +457,8 @@ class EventWithDeliveries(TypedDict):
     actor: Actor | None
     #: Time of the change.
     createdAt: Timestamp
-    #: Changed resource, as the API shows it after the change. Its `revision` increases with every change,
-    #: so that an older event that arrives later can be recognized.
+    #: Changed resource, as the API shows it after the change. Its `revision` increases with every
+    #: change, so that an older event that arrives later can be recognized.
     data: dict[str, Any]
     #: Deliveries of the event, one per destination.
     deliveries: list[Delivery]
@@ -619,9 +619,9 @@ FieldType: TypeAlias = "Literal['text', 'secret', 'url', 'number', 'boolean', 's
 
 
 class Filter(TypedDict):
-    """Restricts the records that a destination receives. An empty or absent list matches every record; all
-    other lists must match. A list does not match a record without the attribute, except that `blockType`
-    applies to errors only.
+    """Restricts the records that a destination receives. An empty or absent list matches every record;
+    all other lists must match. A list does not match a record without the attribute, except that
+    `blockType` applies to errors only.
     """
 
     #: Block types.
@@ -707,15 +707,16 @@ class InstallLink(TypedDict):
 
     #: Time until which the link can be used.
     expiresAt: Timestamp
-    #: URL of a page on which the user installs the integration. It works once, and needs no login: send it
-    #: to the user only.
+    #: URL of a page on which the user installs the integration. It works once, and needs no login:
+    #: send it to the user only.
     url: str
 
 
 class Installation(TypedDict):
     """Installation as the API returns it."""
 
-    #: Actions that the user has to take, with pointers into the body of the PUT that would take them; at most 100.
+    #: Actions that the user has to take, with pointers into the body of the PUT that would take
+    #: them; at most 100.
     attention: list[FieldError]
     #: Connected credentials, by credential type.
     credentialIds: dict[str, CredentialId]
@@ -725,8 +726,8 @@ class Installation(TypedDict):
     integrationId: IntegrationId
     #: Version of the integration against which the installation was last validated.
     integrationVersion: int
-    #: Increases with every change of the installation itself; its workflows and credentials have their
-    #: own.
+    #: Increases with every change of the installation itself; its workflows and credentials have
+    #: their own.
     revision: int
     #: Settings that the engine reads.
     settings: dict[str, Any]
@@ -892,8 +893,8 @@ class NewCredentials(TypedDict):
 
 
 class NewFilter(TypedDict):
-    """Filter of the records that a destination receives. An absent list matches every record; an empty one
-    is rejected. At most 16 KiB as JSON.
+    """Filter of the records that a destination receives. An absent list matches every record; an empty
+    one is rejected. At most 16 KiB as JSON.
     """
 
     #: Block types whose errors are sent; events have none and are sent regardless.
@@ -1040,8 +1041,8 @@ class PutInstallation(TypedDict):
     #: Credentials by credential type. A new installation needs all types of the integration.
     credentials: NotRequired[dict[str, CredentialInput] | None]
     settings: NotRequired[Settings | None]
-    #: Keys of the active workflows, of the integration or of those that the installation has; others are
-    #: deactivated. Without it, all workflows of a new installation are active.
+    #: Keys of the active workflows, of the integration or of those that the installation has;
+    #: others are deactivated. Without it, all workflows of a new installation are active.
     workflows: NotRequired[list[WorkflowKey] | None]
 
 
@@ -1118,10 +1119,11 @@ class Replay(TypedDict):
     delivered: int
     #: Destination of the records.
     destinationId: DestinationId
-    #: Number of these records that are not delivered: their attempts are exhausted, their delivery was
-    #: cancelled, or they no longer exist.
+    #: Number of these records that are not delivered: their attempts are exhausted, their delivery
+    #: was cancelled, or they no longer exist.
     failed: int
-    #: Number of records, errors and events, found and queued for delivery. Equal to `delivered` + `failed` at the end.
+    #: Number of records, errors and events, found and queued for delivery. Equal to `delivered` +
+    #: `failed` at the end.
     found: int
     #: Id of the replay.
     replayId: ReplayId
@@ -1200,8 +1202,8 @@ class SelectOption(TypedDict):
 
 
 class Session(TypedDict):
-    """Data that a modal needs: the user with its installations, workflows and credentials, and the defaults of
-    the modal.
+    """Data that a modal needs: the user with its installations, workflows and credentials, and the
+    defaults of the modal.
     """
 
     #: Credentials of the user, newest first, without their data, at most 200.
@@ -1242,8 +1244,8 @@ SortOrder: TypeAlias = "Literal['asc', 'desc']"
 
 
 class StartReplay(TypedDict):
-    """Selection of the records to replay, of those that the destination wants: a time range, a list of ids, or
-    all whose delivery is pending, failed or was cancelled.
+    """Selection of the records to replay, of those that the destination wants: a time range, a list of
+    ids, or all whose delivery is pending, failed or was cancelled.
     """
 
     #: Whether to replay all records whose delivery to this destination was cancelled.

@@ -47,11 +47,12 @@ class Tenon(Caller):
     def patch_destination(self, destination_id: str, body: models.PatchDestination) -> models.Destination:
         """Updates a destination.
 
-        A changed bus is first checked with a test event, and so is a role whose destination is enabled: it
-        must be possible to assume it with the external id, and not without. The previous credentials are
-        kept if the check fails. Enabling the destination, also if it is enabled already, or changing its target closes
-        the circuit, so that all pending deliveries are attempted immediately. Results of another target are not
-        shown. Disabling it cancels its pending deliveries.
+        A changed bus is first checked with a test event, and so is a role whose destination is enabled:
+        it must be possible to assume it with the external id, and not without. The previous credentials
+        are kept if the check fails. Enabling the destination, also if it is enabled already, or
+        changing its target closes the circuit, so that all pending deliveries are attempted
+        immediately. Results of another target are not shown. Disabling it cancels its pending
+        deliveries.
         """
         return self._call("PATCH", f"/destinations/{path_segment(destination_id)}", body=body)
 
@@ -71,8 +72,8 @@ class Tenon(Caller):
     def start_replay(
         self, destination_id: str, body: models.StartReplay, *, idempotency_key: str | None = None
     ) -> models.StartedReplay:
-        """Starts a replay: queues errors and events for a destination again, including those that were stored while
-        it was disabled.
+        """Starts a replay: queues errors and events for a destination again, including those that were
+        stored while it was disabled.
         """
         return self._create(f"/destinations/{path_segment(destination_id)}/replay", body, idempotency_key)
 
@@ -88,8 +89,8 @@ class Tenon(Caller):
 
     def test_destination(self, destination_id: str) -> models.TestResult:
         """Sends a test event immediately, even to a disabled destination, and returns the response of the
-        destination. The role of a bus is verified: that Tenon can assume it with the external id, and not
-        without.
+        destination. The role of a bus is verified: that Tenon can assume it with the external id, and
+        not without.
         """
         return self._call("POST", f"/destinations/{path_segment(destination_id)}/test")
 
@@ -175,23 +176,24 @@ class Tenon(Caller):
         status: models.InstallationStatus | None = None,
         limit: int | None = None,
     ) -> Iterator[models.Installation]:
-        """Lists the installations of the environment, newest first; with a user token those of the user. A new
-        installation can be missing from the list of the environment for a moment. With a filter, a page with a `cursor`
-        can be empty.
+        """Lists the installations of the environment, newest first; with a user token those of the user. A
+        new installation can be missing from the list of the environment for a moment. With a filter, a
+        page with a `cursor` can be empty.
         """
         return self._list("/installations", {"integrationId": integration_id, "status": status, "limit": limit})
 
     def list_integrations(
         self, *, user_id: models.UserRef | None = None, limit: int | None = None
     ) -> Iterator[models.Integration]:
-        """Lists the integrations of the environment, newest first, for a user with its installations. Users see
-        enabled integrations that their token allows. A change can be missing from the list for ten seconds.
+        """Lists the integrations of the environment, newest first, for a user with its installations.
+        Users see enabled integrations that their token allows. A change can be missing from the list
+        for ten seconds.
         """
         return self._list("/integrations", {"userId": user_id, "limit": limit})
 
     def delete_integration(self, integration_id: str) -> models.Success:
-        """Removes an integration from the catalogue. Existing workflows keep running. To retire an integration,
-        set `enabled` to false instead.
+        """Removes an integration from the catalogue. Existing workflows keep running. To retire an
+        integration, set `enabled` to false instead.
         """
         return self._call("DELETE", f"/integrations/{path_segment(integration_id)}")
 
@@ -265,11 +267,15 @@ class Tenon(Caller):
         return self._call("GET", f"/replays/{path_segment(replay_id)}")
 
     def get_session(self) -> models.Session:
-        """Returns the user of the token with its installations, workflows and credentials, and the defaults of the modal."""
+        """Returns the user of the token with its installations, workflows and credentials, and the
+        defaults of the modal.
+        """
         return self._call("GET", "/session")
 
     def exchange_ticket(self, body: models.ExchangeTicket) -> models.Token:
-        """Exchanges the ticket of an install link, once, for a token with which its user installs the integration."""
+        """Exchanges the ticket of an install link, once, for a token with which its user installs the
+        integration.
+        """
         return self._call("POST", "/tickets", body=body)
 
     def list_users(
@@ -339,8 +345,8 @@ class Tenon(Caller):
     def replace_credential(
         self, user: str, credential_id: str, body: models.ReplaceCredential, *, if_match: str | None = None
     ) -> models.Credential:
-        """Replaces the data of a credential, which becomes valid. Its id stays, and so do the workflows that
-        use it.
+        """Replaces the data of a credential, which becomes valid. Its id stays, and so do the workflows
+        that use it.
         """
         return self._call(
             "PUT",
@@ -390,15 +396,17 @@ class Tenon(Caller):
         status: models.InstallationStatus | None = None,
         limit: int | None = None,
     ) -> Iterator[models.Installation]:
-        """Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be empty."""
+        """Lists the installations of a user, newest first. With a filter, a page with a `cursor` can be
+        empty.
+        """
         return self._list(
             f"/users/{path_segment(user)}/installations",
             {"integrationId": integration_id, "status": status, "limit": limit},
         )
 
     def delete_installation(self, user: str, integration_id: str) -> models.Success:
-        """Uninstalls an integration: deletes its workflows, and those of its credentials that an installation created
-        and nothing else references.
+        """Uninstalls an integration: deletes its workflows, and those of its credentials that an
+        installation created and nothing else references.
         """
         return self._call("DELETE", f"/users/{path_segment(user)}/installations/{path_segment(integration_id)}")
 
@@ -415,8 +423,8 @@ class Tenon(Caller):
         if_match: str | None = None,
         if_none_match: str | None = None,
     ) -> models.Installation:
-        """Installs an integration for a user, or changes the installation: its credentials, its settings and
-        which of its workflows are active. Everything is changed or nothing.
+        """Installs an integration for a user, or changes the installation: its credentials, its settings
+        and which of its workflows are active. Everything is changed or nothing.
         """
         return self._call(
             "PUT",
@@ -467,8 +475,8 @@ class Tenon(Caller):
         return self._call("PUT", "/workflows/deactivate", body=body)
 
     def delete_workflow(self, workflow_id: str, *, user_id: models.UserRef | None = None) -> models.Success:
-        """Deletes a workflow, also from its installation. Its name is free immediately; its errors are kept until
-        they expire.
+        """Deletes a workflow, also from its installation. Its name is free immediately; its errors are
+        kept until they expire.
         """
         return self._call("DELETE", f"/workflows/{path_segment(workflow_id)}", query={"userId": user_id})
 
@@ -479,8 +487,8 @@ class Tenon(Caller):
     def patch_workflow(
         self, workflow_id: str, body: models.PatchWorkflow, *, if_match: str | None = None
     ) -> models.Workflow:
-        """Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can be
-        changed.
+        """Updates a workflow. Of a workflow that belongs to an installation, only `name` and `active` can
+        be changed.
         """
         return self._call("PATCH", f"/workflows/{path_segment(workflow_id)}", body=body, headers={"If-Match": if_match})
 

@@ -85,7 +85,8 @@ impl ConnectionRefused {
 /// Result of a check.
 #[derive(Debug)]
 pub struct Checked {
-    /// Outcome of the test event, or of the call to STS that failed before. None if the bus was not found.
+    /// Outcome of the test event, or of the call to STS that failed before. None if the bus was not
+    /// found.
     pub sent: Option<Outcome>,
     /// Result of the check, or the reason why the destination must not be saved.
     pub result: Result<Verification, ConnectionRefused>,

@@ -1,4 +1,5 @@
-//! Roles of customers, which Tenon assumes with the external id of the destination, for its bus only.
+//! Roles of customers, which Tenon assumes with the external id of the destination, for its bus
+//! only.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -110,7 +111,8 @@ impl AssumeError {
     pub fn outcome(self) -> Outcome {
         match self.cause {
             Cause::Denied | Cause::RegionDisabled | Cause::Rejected => Outcome::Failed(self.attempt, Failure::Refused),
-            // STS counts the calls of Tenon's account: nothing of this is the fault of the customer.
+            // STS counts the calls of Tenon's account: nothing of this is the fault of the
+            // customer.
             Cause::Busy | Cause::Unreachable | Cause::OwnCredentials => Outcome::Skipped,
         }
     }
@@ -187,9 +189,9 @@ impl Roles {
         self.sessions.invalidate(&route).await;
     }
 
-    /// Proves that a role can be assumed with the external id of its destination, and neither without
-    /// one nor with a similar one: otherwise other destinations could use it. Four concurrent calls to
-    /// STS.
+    /// Proves that a role can be assumed with the external id of its destination, and neither
+    /// without one nor with a similar one: otherwise other destinations could use it. Four
+    /// concurrent calls to STS.
     pub async fn prove(&self, route: Route, bus: &EventBridge, role: &RoleArn) -> Result<Credentials, ProofError> {
         let own = ExternalId::of(route);
         let [one, other] = own.similar();

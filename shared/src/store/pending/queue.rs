@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// Maximum number of former attempts that a replayed delivery keeps. With as many of its own, at most 2 KiB
-/// each, a hundred deliveries fit into the response of a function (6 MB).
+/// Maximum number of former attempts that a replayed delivery keeps. With as many of its own, at
+/// most 2 KiB each, a hundred deliveries fit into the response of a function (6 MB).
 const MAX_KEPT_ATTEMPTS: usize = 12;
 
 /// Result of queueing records for a replay.
@@ -72,8 +72,8 @@ struct StoredDeliveries {
 }
 
 impl StoredDeliveries {
-    /// Returns the pending delivery with which a replay replaces the stored one, or none if the replay no
-    /// longer selects it, or too many replays would count its result.
+    /// Returns the pending delivery with which a replay replaces the stored one, or none if the
+    /// replay no longer selects it, or too many replays would count its result.
     fn queued_by(&self, replay: &Replay, record: (RecordKey, Timestamp), now: Timestamp) -> Option<PendingDelivery> {
         let row = self.rows.get(&record.0);
         let due = row.and_then(|row| row.next_attempt_at);
@@ -99,9 +99,9 @@ impl StoredDeliveries {
     }
 }
 
-/// Returns the time of the next attempt of a delivery that is queued now. It is part of the key, and differs from the
-/// present one and those of replays that queued the delivery in the same millisecond, so that a drain which has read the
-/// delivery before settles nothing.
+/// Returns the time of the next attempt of a delivery that is queued now. It is part of the key,
+/// and differs from the present one and those of replays that queued the delivery in the same
+/// millisecond, so that a drain which has read the delivery before settles nothing.
 fn next_due(before: Option<Timestamp>, now: Timestamp) -> Timestamp {
     // Another replay may have queued the delivery in the same millisecond.
     let following = before.map(|due| due + Duration::from_millis(1));
@@ -114,11 +114,12 @@ fn newest<T>(list: &[T], count: usize) -> &[T] {
 }
 
 impl PendingDeliveries {
-    /// Makes the deliveries of records pending for a replay, due immediately, and counts them as found.
-    /// A delivery that is pending already is replaced by one that counts for this replay, too. Its last
-    /// twelve attempts are kept. A repeated call changes nothing. Skips a delivery that is pending for
-    /// [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay does not select. Each
-    /// record comes with the time at which it was stored, and occurs at most once.
+    /// Makes the deliveries of records pending for a replay, due immediately, and counts them as
+    /// found. A delivery that is pending already is replaced by one that counts for this replay,
+    /// too. Its last twelve attempts are kept. A repeated call changes nothing. Skips a delivery
+    /// that is pending for [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay
+    /// does not select. Each record comes with the time at which it was stored, and occurs at most
+    /// once.
     ///
     /// Returns none if the replay is no longer running. Otherwise the number of records that are
     /// queued, and how many of their deliveries were not pending before.
@@ -206,8 +207,8 @@ impl PendingDeliveries {
         Ok(StoredDeliveries { rows, malformed, pending })
     }
 
-    /// Returns the writes that make a delivery pending for a replay, instead of a pending one, if a drain has not
-    /// changed it.
+    /// Returns the writes that make a delivery pending for a replay, instead of a pending one, if a
+    /// drain has not changed it.
     fn replace(
         &self,
         route: Route,

@@ -26,7 +26,8 @@ const SETTLEMENTS_PER_TRANSACTION: usize = 20;
 /// Extent to which settlements are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Extent {
-    /// Whether attempts are added to the former ones, which are lost otherwise: those of a damaged delivery.
+    /// Whether attempts are added to the former ones, which are lost otherwise: those of a damaged
+    /// delivery.
     keeps_attempts: bool,
     /// Whether the replays of the deliveries count them in the same transaction.
     counts_for_replays: bool,
@@ -41,13 +42,13 @@ impl Extent {
 
 impl PendingDeliveries {
     /// Stores the result of each settlement completely or not at all. A delivery that is no longer
-    /// pending is skipped, so that its attempt is not appended and its replays do not count it twice.
-    /// Each record occurs at most once.
+    /// pending is skipped, so that its attempt is not appended and its replays do not count it
+    /// twice. Each record occurs at most once.
     ///
-    /// One transaction per 20 settlements, or fewer if they update many replays, and one more if some
-    /// are skipped. If a damaged item does not admit one, up to four for each of its settlements.
-    /// Sequential because they may update the same replay; earlier transactions remain if
-    /// a later one fails.
+    /// One transaction per 20 settlements, or fewer if they update many replays, and one more if
+    /// some are skipped. If a damaged item does not admit one, up to four for each of its
+    /// settlements. Sequential because they may update the same replay; earlier transactions remain
+    /// if a later one fails.
     pub async fn settle(&self, route: Route, replays: &Replays, settled: &[Settlement]) -> Result<(), StoreError> {
         for chunk in transactions(settled) {
             match self.settle_present(route, replays, chunk).await {
@@ -65,8 +66,8 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// Stores the result of one settlement as far as damaged items admit it. Up to four transactions, and one write
-    /// for each replay of the delivery if one of them is damaged.
+    /// Stores the result of one settlement as far as damaged items admit it. Up to four
+    /// transactions, and one write for each replay of the delivery if one of them is damaged.
     async fn settle_alone(&self, route: Route, replays: &Replays, settlement: &Settlement) -> Result<(), StoreError> {
         let settlement = [settlement];
         for extent in [Extent::COMPLETE, Extent::NEW_ATTEMPTS, Extent::WITHOUT_REPLAYS, Extent::LEAST] {
@@ -81,8 +82,8 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// Stores the results of all settlements whose deliveries are pending, or none. One transaction, and one more
-    /// each time that some are no longer pending.
+    /// Stores the results of all settlements whose deliveries are pending, or none. One
+    /// transaction, and one more each time that some are no longer pending.
     async fn settle_present(&self, route: Route, replays: &Replays, settled: &[Settlement]) -> Result<(), StoreError> {
         let mut rest: Vec<&Settlement> = settled.iter().collect();
         while !rest.is_empty() {
@@ -95,8 +96,8 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// Settles all deliveries or none. If some are no longer pending, returns one flag per write, of which
-    /// the first are those of the settlements: `true` if a delivery is no longer pending.
+    /// Settles all deliveries or none. If some are no longer pending, returns one flag per write,
+    /// of which the first are those of the settlements: `true` if a delivery is no longer pending.
     async fn settle_all(
         &self,
         route: Route,
@@ -115,8 +116,8 @@ impl PendingDeliveries {
         self.table.transact_with(writes, (&replays.0, counts)).await
     }
 
-    /// Returns the writes of a settlement, besides the deletion of the pending item: add it again for
-    /// the next attempt if there is one, and update the delivery.
+    /// Returns the writes of a settlement, besides the deletion of the pending item: add it again
+    /// for the next attempt if there is one, and update the delivery.
     fn writes(&self, route: Route, settlement: &Settlement, extent: Extent) -> Result<Vec<Write>, StoreError> {
         let Settlement { delivery, attempt, disposition } = settlement;
         let mut writes = Vec::new();
@@ -153,7 +154,8 @@ impl PendingDeliveries {
     }
 }
 
-/// Counts the results of settlements for their replays, without those that are damaged. One write for each replay.
+/// Counts the results of settlements for their replays, without those that are damaged. One write
+/// for each replay.
 async fn count_for_intact_replays(route: Route, replays: &Replays, settled: &[&Settlement]) -> Result<(), StoreError> {
     for count in replay_counts(route, settled) {
         match replays.0.update(count).await {

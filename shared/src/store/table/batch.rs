@@ -35,8 +35,8 @@ struct BatchOutcome<R> {
 /// Sends the requests of a batch, and unprocessed ones again with growing pauses. After an error,
 /// the requests are sent again only if `is_retried` accepts it.
 ///
-/// A response has at most one megabyte of each partition (AWS limit). As long as responses have items, the
-/// rest is requested immediately.
+/// A response has at most one megabyte of each partition (AWS limit). As long as responses have
+/// items, the rest is requested immediately.
 async fn send_batch<R: Clone, F: Future<Output = Result<Response<R>, StoreError>>>(
     requests: Vec<R>,
     send: impl Fn(Vec<R>) -> F,
@@ -105,8 +105,8 @@ impl<A: Access> Table<A> {
         Ok(found)
     }
 
-    /// Returns items of this table and of another one by key, in no order, without those that do not
-    /// exist. Strongly consistent. One `BatchGetItem` per 100 keys, all concurrently.
+    /// Returns items of this table and of another one by key, in no order, without those that do
+    /// not exist. Strongly consistent. One `BatchGetItem` per 100 keys, all concurrently.
     pub(in crate::store) async fn get_items_and<B: Access>(
         &self,
         wanted: &[Key],
@@ -184,12 +184,12 @@ impl Table {
         Ok(())
     }
 
-    /// Writes the items of entities with one `BatchWriteItem` per 25 items, all concurrently, more if
-    /// DynamoDB leaves items unprocessed. The keys of the items must be distinct. Returns the indices
-    /// of entities that were not written, after logging the reason.
+    /// Writes the items of entities with one `BatchWriteItem` per 25 items, all concurrently, more
+    /// if DynamoDB leaves items unprocessed. The keys of the items must be distinct. Returns the
+    /// indices of entities that were not written, after logging the reason.
     ///
-    /// `item` creates an item for each attempt, because a copy for a second attempt, which is rare, would
-    /// take an eighth of the time of a request.
+    /// `item` creates an item for each attempt, because a copy for a second attempt, which is rare,
+    /// would take an eighth of the time of a request.
     pub(in crate::store) async fn put_all<T: Sync>(
         &self,
         entities: &[T],

@@ -46,7 +46,8 @@ pub(crate) fn dynamodb_client(config: &SdkConfig) -> Client {
     Client::from_conf(Config::from(config).to_builder().retry_classifier(PreventedWrites).build())
 }
 
-/// Classifier of writes that a transaction on the same item prevented, which the SDK does not retry.
+/// Classifier of writes that a transaction on the same item prevented, which the SDK does not
+/// retry.
 #[derive(Debug)]
 struct PreventedWrites;
 

@@ -21,7 +21,8 @@ pub enum StoreError {
     /// The service rejected the request.
     #[error("the store rejected a request")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
-    /// A stored item does not admit a write: an attribute has another type, or the item would be too large.
+    /// A stored item does not admit a write: an attribute has another type, or the item would be
+    /// too large.
     #[error("a stored item does not admit a write")]
     Unfit(#[source] Box<dyn Error + Send + Sync>),
     /// An item or a message could not be parsed or serialized.

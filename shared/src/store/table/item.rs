@@ -40,8 +40,8 @@ pub(in crate::store) fn from_items<T: DeserializeOwned>(items: Vec<Item>) -> Res
     items.into_iter().map(from_item).collect()
 }
 
-/// Converts an item of a list to an entity. One that cannot be converted is logged, counted and left
-/// out, so that it does not hide the others.
+/// Converts an item of a list to an entity. One that cannot be converted is logged, counted and
+/// left out, so that it does not hide the others.
 pub(in crate::store) fn readable<T: DeserializeOwned>(item: Item) -> Option<T> {
     readable_as(item, from_item).ok()
 }
@@ -53,7 +53,8 @@ pub(in crate::store) fn all_readable<T: DeserializeOwned>(items: Vec<Item>) -> R
     Readable { is_complete: items.len() == count, items }
 }
 
-/// Converts an item like [`readable`], with a function. Returns the key of an item that cannot be converted.
+/// Converts an item like [`readable`], with a function. Returns the key of an item that cannot be
+/// converted.
 pub(super) fn readable_as<T>(item: Item, parse: impl Fn(Item) -> Result<T, StoreError>) -> Result<T, Key> {
     let key = item_key(&item);
     parse(item).map_err(|error| {

@@ -61,12 +61,13 @@ impl<T> Page<T> {
     }
 }
 
-/// Maximum size of the items of a page in a response, in bytes. A function may return 6 MB (AWS limit).
+/// Maximum size of the items of a page in a response, in bytes. A function may return 6 MB (AWS
+/// limit).
 const MAX_PAGE_BYTES: usize = 4_000_000;
 
 impl<T> Page<(Position, T)> {
-    /// Ends the page before its items exceed 4 MB in a response. It keeps at least one. `size` returns
-    /// the size of an item in bytes.
+    /// Ends the page before its items exceed 4 MB in a response. It keeps at least one. `size`
+    /// returns the size of an item in bytes.
     pub fn fit(self, size: impl Fn(&T) -> usize) -> Page<T> {
         let Self { mut items, mut next } = self;
         let mut total = 0;
@@ -160,10 +161,11 @@ impl<A: Access> Table<A> {
 
 /// Minimum number of items per query with a selective filter.
 const SELECTIVE_QUERY_LIMIT: usize = 250;
-/// Maximum number of queries of an index per page, or one per partition if there are more partitions.
+/// Maximum number of queries of an index per page, or one per partition if there are more
+/// partitions.
 const MAX_INDEX_QUERIES: usize = 32;
-/// Maximum number of queries of a table per page. Items of a table are longer and read with strong consistency: a
-/// query takes up to 256 of the 3,000 read units per second that a partition has.
+/// Maximum number of queries of a table per page. Items of a table are longer and read with strong
+/// consistency: a query takes up to 256 of the 3,000 read units per second that a partition has.
 const MAX_TABLE_QUERIES: usize = 8;
 
 /// Partition while a page is assembled.
@@ -215,7 +217,8 @@ mod tests {
             items: sizes.iter().enumerate().map(|(at, size)| (at.to_string(), "\"".repeat(*size))).collect(),
             next: Some("next".to_owned()),
         };
-        // A quotation mark takes four bytes: it is escaped as JSON and in the response of the function.
+        // A quotation mark takes four bytes: it is escaped as JSON and in the response of the
+        // function.
         for (sizes, count, next) in [
             (vec![100, 200], 2, "next"),
             (vec![400_000, 400_000, 400_000], 2, "1"),

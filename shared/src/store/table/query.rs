@@ -30,8 +30,8 @@ impl View {
 
 /// The table itself, not an index.
 pub(in crate::store) const TABLE: View = View { index: None, pk: "pk", sk: "sk" };
-/// Index of the Directory table that lists users, workflows, installations, backlogged destinations,
-/// replays and jobs.
+/// Index of the Directory table that lists users, workflows, installations, backlogged
+/// destinations, replays and jobs.
 pub(in crate::store) const LISTING: View = View { index: Some("listing"), pk: "listPk", sk: "listSk" };
 /// Index of errors and events by environment.
 pub(in crate::store) const BY_ENVIRONMENT: View =
@@ -225,8 +225,8 @@ impl<A: Access> Table<A> {
         Ok(QueryPage { items: items.into_iter().map(|item| (sort_key(&item), item)).collect(), read_to })
     }
 
-    /// Returns up to `limit` items of each partition without parsing them, and the last sort keys that were read of
-    /// the partitions that have more. One query per partition, all concurrently.
+    /// Returns up to `limit` items of each partition without parsing them, and the last sort keys
+    /// that were read of the partitions that have more. One query per partition, all concurrently.
     pub(in crate::store) async fn first_items(
         &self,
         partitions: &[String],

@@ -30,7 +30,8 @@ impl Table {
         self.put_unless_refused(put).await?.map(|existing| from_item(existing.unwrap_or_default())).transpose()
     }
 
-    /// Writes an item. Returns none, or the existing item, if there is one, if the condition fails. One write.
+    /// Writes an item. Returns none, or the existing item, if there is one, if the condition fails.
+    /// One write.
     async fn put_unless_refused(&self, put: Put) -> Result<Option<Option<Item>>, StoreError> {
         let request = self.put_request(put);
         let request = request.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
@@ -43,8 +44,8 @@ impl Table {
         }
     }
 
-    /// Replaces an item with `written`, which `put` contains. Returns false if the condition fails, except
-    /// after a lost response to this same write. One write.
+    /// Replaces an item with `written`, which `put` contains. Returns false if the condition fails,
+    /// except after a lost response to this same write. One write.
     pub(in crate::store) async fn replace<T: DeserializeOwned + PartialEq>(
         &self,
         put: Put,
@@ -64,15 +65,15 @@ impl Table {
         Ok(none_if_condition_failed(self.update_request(update).send().await)?.is_some())
     }
 
-    /// Updates an item. Returns the item after the update without parsing it, or none if the condition fails.
-    /// One write.
+    /// Updates an item. Returns the item after the update without parsing it, or none if the
+    /// condition fails. One write.
     pub(in crate::store) async fn update_returning_new(&self, update: Update) -> Result<Option<Item>, StoreError> {
         let request = self.update_request(update).return_values(ReturnValue::AllNew);
         Ok(none_if_condition_failed(request.send().await)?.and_then(|output| output.attributes))
     }
 
-    /// Updates an item. Returns none if the condition fails; otherwise the item before the update without
-    /// parsing it, if it existed. One write.
+    /// Updates an item. Returns none if the condition fails; otherwise the item before the update
+    /// without parsing it, if it existed. One write.
     pub(in crate::store) async fn update_returning_old(
         &self,
         update: Update,

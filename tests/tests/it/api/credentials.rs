@@ -190,7 +190,8 @@ async fn numbers_of_any_precision_are_revealed_as_they_were_written() {
     assert!(revealed.contains(data), "{revealed}");
 }
 
-/// Returns the ids of all pages of a list. Its cursor is refused at another path and by another caller.
+/// Returns the ids of all pages of a list. Its cursor is refused at another path and by another
+/// caller.
 async fn pages(api: &Api, path: &str, other: (&Api, &str)) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {

@@ -152,7 +152,8 @@ async fn users_that_dynamodb_does_not_store_are_named_for_another_try() {
         is_lost.then(|| (400, json!({ "__type": "ThrottlingException", "message": "Rate exceeded" })))
     });
     let state = connect(&config, Users::from_aws).await.unwrap();
-    // A transaction creates 25 users. The second one has the lost user, and one that shares its fate.
+    // A transaction creates 25 users. The second one has the lost user, and one that shares its
+    // fate.
     let mut names: Vec<String> = (0..25).map(|n| format!("user-{n}")).collect();
     names.extend(["user-0", "lost", "kim"].map(str::to_owned));
     let users: Vec<Value> = names.iter().map(|name| json!({ "username": name })).collect();

@@ -256,7 +256,8 @@ async fn replay_attempts_pending_deliveries_before_they_are_due() {
     let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
     let (webhook, _) = acme.create_webhook(&receiver.url).await;
     let path = format!("/destinations/{webhook}");
-    // Too few for an open circuit, which would be probed soon. The third attempts are due after five minutes.
+    // Too few for an open circuit, which would be probed soon. The third attempts are due after
+    // five minutes.
     for number in 0..2 {
         acme.record_error(&workflow, &number.to_string()).await;
     }

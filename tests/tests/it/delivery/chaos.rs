@@ -31,7 +31,8 @@ fn failing() -> Vec<(&'static str, Reply)> {
     ]
 }
 
-/// Kills the processes of a function of this stack, as if its machine had failed. Returns their number.
+/// Kills the processes of a function of this stack, as if its machine had failed. Returns their
+/// number.
 fn kill(function: &str) -> usize {
     // Other tests run at the same time, on stacks of the same name.
     let wanted = [

@@ -35,7 +35,8 @@ use tokio::net::TcpListener;
 /// Requests in order: the host, and the parameters of STS or none.
 type Requests = Arc<Mutex<Vec<(String, Vec<(String, String)>)>>>;
 
-/// Returns a configuration in which every role can be assumed, and the requests. `put` is the response to `PutEvents`.
+/// Returns a configuration in which every role can be assumed, and the requests. `put` is the
+/// response to `PutEvents`.
 fn scripted(
     region: &str,
     lifetime_secs: u64,
@@ -202,7 +203,8 @@ async fn errors_of_sts_are_retried_and_never_blamed_on_the_wrong_side() {
         (403, "AccessDenied", Some(Failure::Refused)),
         (403, "RegionDisabledException", Some(Failure::Refused)),
         (400, "MalformedPolicyDocument", Some(Failure::Refused)),
-        // Neither the limits and failures of STS nor the credentials of the function are a matter of the customer.
+        // Neither the limits and failures of STS nor the credentials of the function are a matter
+        // of the customer.
         (400, "Throttling", None),
         (429, "TooManyRequestsException", None),
         (400, "RequestTimeout", None),

@@ -112,7 +112,8 @@ impl Server {
         self.sender_of(trusts, 1).await
     }
 
-    /// Returns a sender like [`Self::sender`] that opens this number of connections at the same time.
+    /// Returns a sender like [`Self::sender`] that opens this number of connections at the same
+    /// time.
     async fn sender_of(&self, trusts: bool, concurrent: usize) -> (WebhookSender, Route, Webhook) {
         let (address, all_opening) = (self.address, Arc::new(Barrier::new(concurrent)));
         let connector = tower::service_fn(move |_: Uri| {

@@ -54,7 +54,8 @@ impl Engine {
     }
 }
 
-/// Returns the text of an object without its revision, which also changes with the status of its user.
+/// Returns the text of an object without its revision, which also changes with the status of its
+/// user.
 fn without_revision(mut object: Value) -> String {
     object.as_object_mut().unwrap().remove("revision");
     object.to_string()
@@ -117,7 +118,8 @@ impl Backend {
         }
     }
 
-    /// Makes a request, perhaps with a crash, and asserts that it takes effect or is answered with a conflict.
+    /// Makes a request, perhaps with a crash, and asserts that it takes effect or is answered with
+    /// a conflict.
     async fn call(&self, function: &str, request: Request) -> Value {
         let (status, body) = self.process.call_after_crash(function, request).await;
         assert!([200, 201, 404, 409].contains(&status), "{function}: {status} {body}");

@@ -1,4 +1,5 @@
-//! Cost of reads and deletions at large numbers of items. The benchmark reads pages of up to 100,000.
+//! Cost of reads and deletions at large numbers of items. The benchmark reads pages of up to
+//! 100,000.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use functions::workers::user_jobs;
@@ -85,8 +86,8 @@ async fn deletion_of_3000_items_makes_a_bounded_number_of_calls() {
     harness.calls.store(0, std::sync::atomic::Ordering::SeqCst);
     state.run(&UserJob::Deletion(deletion)).await.unwrap();
     let calls = harness.calls.load(std::sync::atomic::Ordering::SeqCst);
-    // A step deletes 200 items with one query, at most two reads of 100 workflows and 24 writes. At ten
-    // milliseconds per call, that is about four seconds of the function's five minutes.
+    // A step deletes 200 items with one query, at most two reads of 100 workflows and 24 writes. At
+    // ten milliseconds per call, that is about four seconds of the function's five minutes.
     assert!(calls <= 10 + 16 * 27, "{calls}");
     assert!(harness.is_fully_deleted(&user, &workflows).await);
 }

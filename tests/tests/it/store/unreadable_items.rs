@@ -57,8 +57,8 @@ async fn damaged_item_of_the_errors_breaks_no_list_and_no_drain() {
     break_items("ERRORS_TABLE", &["delivery", "error", "pendingDelivery"]).await;
 }
 
-/// Damages each attribute of each type of item in a table. Fails if the drain then fails, or a list that has an intact
-/// item fails or is empty.
+/// Damages each attribute of each type of item in a table. Fails if the drain then fails, or a list
+/// that has an intact item fails or is empty.
 async fn break_items(damaged_table: &str, expected_kinds: &[&str]) {
     let harness = DeliveryHarness::new().await;
     let environment = harness.environment;
