@@ -25,7 +25,8 @@ use crate::{
 /// Distinguishes first attempts from attempts of pending deliveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// First attempt. Nothing is stored about the deliveries yet.
+    /// First attempt. Nothing is stored about the deliveries yet, unless it is repeated or a replay
+    /// came first.
     First,
     /// Attempt of pending deliveries, by the drain that holds the lease.
     Pending {
@@ -46,8 +47,8 @@ impl Stage {
 
     fn disposition(self, delivery: &PendingDelivery, outcome: &Outcome, now: Timestamp) -> Disposition {
         match (self, outcome) {
-            // Keeps its due time, which is part of the key, so that repeating the batch overwrites
-            // the item.
+            // Keeps its due time, which is part of the key, so that repeating the batch adds no
+            // other item.
             (Self::First, Outcome::Skipped) => Disposition::Pending(delivery.clone()),
             _ => delivery.disposition(outcome, now),
         }

@@ -66,10 +66,21 @@ pub struct Search {
     pub next: Option<Timestamp>,
 }
 
-/// Recorded state of a delivery.
+/// Delivery that is recorded before its first attempt is.
+#[derive(Clone, Copy, Debug)]
+enum Recorded {
+    /// It was delivered, or has failed.
+    Finished,
+    /// It waits for an attempt.
+    Waiting,
+    /// A replay alone has queued it, or it lacks the item that waits for an attempt.
+    Replayed,
+}
+
+/// State of a delivery.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Recorded {
+struct DeliveryRow {
     #[serde(flatten)]
     key: Key,
     status: DeliveryStatus,
@@ -89,23 +100,24 @@ impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
     /// were not written completely. Each record occurs at most once. If a first attempt is
     /// repeated, what was recorded before remains: a finished delivery does not become pending
-    /// again, and one that waits keeps its attempts. Two items per delivery, one `BatchGetItem` per
-    /// 100 deliveries and one `BatchWriteItem` per 25 items; one write for each delivery that waits
-    /// already, and two more for each that did not become pending.
+    /// again, and one that waits stays as it is. Two items per delivery, one `BatchGetItem` per 100
+    /// deliveries, another one if some of them wait already, and one `BatchWriteItem` per 25 items;
+    /// two more writes for each delivery that did not become pending.
     pub async fn add(
         &self,
         route: Route,
         deliveries: &[(PendingDelivery, Option<Attempt>)],
     ) -> Result<Vec<usize>, StoreError> {
-        let recorded = self.recorded(route, deliveries.iter().map(|(pending, _)| pending.record)).await?;
-        let (mut rows, mut waiting, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
+        let records: Vec<RecordKey> = deliveries.iter().map(|(pending, _)| pending.record).collect();
+        let recorded = self.recorded(route, &records).await.unwrap_or_else(|error| {
+            tracing::warn!(error = %ErrorChain(&error), "failed to look up deliveries, replaced those of repeated attempts");
+            BTreeMap::new()
+        });
+        let (mut rows, mut waiting) = (Vec::new(), Vec::new());
         for (index, (pending, attempt)) in deliveries.iter().enumerate() {
-            match recorded.get(&keys::delivery(route, pending.record)) {
-                Some(Recorded { status: DeliveryStatus::Pending, next_attempt_at, .. }) => {
-                    let next_attempt_at = next_attempt_at.unwrap_or(pending.next_attempt_at);
-                    repeated.push((index, PendingDelivery { next_attempt_at, ..pending.clone() }));
-                }
-                Some(_) => {}
+            match recorded.get(&pending.record) {
+                Some(Recorded::Finished | Recorded::Waiting) => continue,
+                Some(Recorded::Replayed) => {}
                 None => {
                     let delivery = Delivery {
                         record: pending.record.record_id(),
@@ -116,39 +128,51 @@ impl PendingDeliveries {
                     };
                     let expires_at = self.retention.expires_at(pending.recorded_at());
                     rows.push((index, delivery_item(route, pending.record, &delivery, expires_at)?));
-                    waiting.push((index, self.item(route, pending)?));
                 }
             }
+            waiting.push((index, self.item(route, pending)?));
         }
         let count = rows.len();
         let items = [rows, waiting].concat();
         let unwritten = self.table.put_all(&items, |(_, item)| Ok(item.clone())).await;
         let (of_rows, of_waiting): (Vec<usize>, Vec<usize>) = unwritten.into_iter().partition(|at| *at < count);
         let indices = |at: Vec<usize>| at.into_iter().filter_map(|at| Some(items.get(at)?.0)).collect::<BTreeSet<_>>();
-        let (mut unwritten, withdrawn) = (indices(of_rows), indices(of_waiting));
-        let pending: Vec<_> = withdrawn.iter().filter_map(|index| Some(&deliveries.get(*index)?.0)).collect();
-        if let Err(error) = self.withdraw(route, &pending).await {
+        let (of_rows, of_waiting) = (indices(of_rows), indices(of_waiting));
+        let withdrawn: Vec<_> = of_waiting.iter().filter_map(|index| Some(&deliveries.get(*index)?.0)).collect();
+        if let Err(error) = self.withdraw(route, &withdrawn).await {
             tracing::warn!(error = %ErrorChain(&error), "failed to withdraw deliveries that did not become pending");
         }
-        unwritten.extend(withdrawn);
-        for (index, pending) in repeated {
-            if let Err(error) = self.table.put(Put::if_absent(self.item(route, &pending)?)).await {
-                tracing::warn!(error = %ErrorChain(&error), "failed to record a pending delivery");
-                unwritten.insert(index);
-            }
-        }
-        Ok(unwritten.into_iter().collect())
+        Ok(of_rows.union(&of_waiting).copied().collect())
     }
 
-    /// Returns what is recorded of the deliveries of records. One `BatchGetItem` per 100 records.
-    async fn recorded(
-        &self,
-        route: Route,
-        records: impl Iterator<Item = RecordKey>,
-    ) -> Result<BTreeMap<Key, Recorded>, StoreError> {
-        let wanted: Vec<Key> = records.map(|record| keys::delivery(route, record)).collect();
-        let found: Vec<Recorded> = self.table.get_all(&wanted).await?;
-        Ok(found.into_iter().map(|recorded| (recorded.key.clone(), recorded)).collect())
+    /// Returns what is recorded of deliveries, except for cancelled ones: their replay may have
+    /// come before the first attempt. One `BatchGetItem` per 100 records, and another one per 100
+    /// pending ones.
+    async fn recorded(&self, route: Route, records: &[RecordKey]) -> Result<BTreeMap<RecordKey, Recorded>, StoreError> {
+        let by_key: BTreeMap<Key, RecordKey> =
+            records.iter().map(|record| (keys::delivery(route, *record), *record)).collect();
+        let wanted: Vec<Key> = by_key.keys().cloned().collect();
+        let rows: Vec<DeliveryRow> = self.table.get_all_unexpired(&wanted, Timestamp::now()).await?;
+        let (mut recorded, mut pending) = (BTreeMap::new(), Vec::new());
+        for DeliveryRow { key, status, next_attempt_at } in rows {
+            let Some(&record) = by_key.get(&key) else { continue };
+            match status {
+                DeliveryStatus::Delivered | DeliveryStatus::Failed => {
+                    recorded.insert(record, Recorded::Finished);
+                }
+                DeliveryStatus::Pending => {
+                    recorded.insert(record, Recorded::Replayed);
+                    pending.extend(next_attempt_at.map(|at| keys::pending_delivery(route, at, record)));
+                }
+                DeliveryStatus::Cancelled => {}
+            }
+        }
+        if !pending.is_empty() {
+            let found: Vec<PendingDelivery> = self.table.get_all(&pending).await?;
+            let waiting = found.into_iter().filter(|delivery| !delivery.replay_only);
+            recorded.extend(waiting.map(|delivery| (delivery.record, Recorded::Waiting)));
+        }
+        Ok(recorded)
     }
 
     /// Deletes deliveries that may have been stored in part. Otherwise one would be shown as

@@ -261,7 +261,42 @@ async fn repeated_first_attempt_keeps_what_was_recorded_since() {
     }
     assert!(pending.add(route, &[again(&waiting)]).await.unwrap().is_empty());
     let waits = pending.search(route, now, 100).await.unwrap().found.readable;
-    assert!(waits.contains(&lost), "it would be pending for ever");
+    assert!(waits.iter().any(|delivery| delivery.record == lost.record), "it would be pending for ever");
+}
+
+#[tokio::test]
+async fn first_attempt_that_fails_after_a_replay_is_retried_without_the_replay() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let replays = Replays(table("DIRECTORY_TABLE").await);
+    let (route, now) = (route(), Timestamp::now());
+    let record = || RecordKey::from((WorkflowId::new(), ErrorId::new()));
+    let [waiting, cancelled] = [record(), record()];
+    let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
+    replays.create(route.environment, &replay).await.unwrap();
+    pending.queue_again(route, &replays, &replay, &[(waiting, now), (cancelled, now)]).await.unwrap();
+    let queued = pending.search(route, now, 100).await.unwrap().found.readable;
+    assert!(queued.iter().all(|delivery| delivery.replay_only));
+    let attempted = queued.into_iter().find(|delivery| delivery.record == cancelled).unwrap();
+    let attempt = Attempt { at: now, status: Some(500), latency_ms: 1, response: String::new() };
+    // An attempt of the replay failed, and the replay was cancelled.
+    let attempted = Settlement {
+        delivery: PendingDelivery { former: None, ..attempted },
+        attempt: Some(attempt.clone()),
+        disposition: Disposition::Cancelled,
+    };
+    pending.settle(route, &replays, &[attempted]).await.unwrap();
+
+    let failed = |record| {
+        let next_attempt_at = now + Duration::from_secs(5);
+        let delivery = PendingDelivery { attempts: 1, next_attempt_at, ..PendingDelivery::first(record, now) };
+        (delivery, Some(attempt.clone()))
+    };
+    assert!(pending.add(route, &[failed(waiting), failed(cancelled)]).await.unwrap().is_empty());
+
+    let waits = pending.search(route, now, 100).await.unwrap().found.readable;
+    for record in [waiting, cancelled] {
+        assert!(waits.iter().any(|delivery| delivery.record == record && !delivery.replay_only), "{record:?}");
+    }
 }
 
 #[tokio::test]
