@@ -111,9 +111,14 @@ impl AssumeError {
     pub fn outcome(self) -> Outcome {
         match self.cause {
             Cause::Denied | Cause::RegionDisabled | Cause::Rejected => Outcome::Failed(self.attempt, Failure::Refused),
-            // STS counts the calls of Tenon's account: nothing of this is the fault of the
-            // customer.
-            Cause::Busy | Cause::Unreachable | Cause::OwnCredentials => Outcome::Skipped,
+            // STS limits the calls of Tenon's account, for all destinations together.
+            Cause::Busy => {
+                tracing::warn!(response = self.attempt.response, "AWS STS is busy, skipped attempts");
+                Outcome::Skipped
+            }
+            // Not the fault of the customer either, but further attempts have to wait.
+            Cause::Unreachable => Outcome::Failed(self.attempt, Failure::Unreachable),
+            Cause::OwnCredentials => Outcome::Skipped,
         }
     }
 
@@ -252,14 +257,8 @@ impl Roles {
             Err(refusal) => {
                 let status = refusal.raw_response().map(|response| response.status().as_u16());
                 let cause = Cause::of(refusal.code(), sdk_failure(&refusal));
-                match cause {
-                    Cause::OwnCredentials => {
-                        tracing::error!(error = %ErrorChain(&refusal), "AWS STS rejected the credentials of the function");
-                    }
-                    Cause::Busy | Cause::Unreachable => {
-                        tracing::warn!(error = %ErrorChain(&refusal), "AWS STS unavailable, skipped attempts");
-                    }
-                    Cause::Denied | Cause::RegionDisabled | Cause::Rejected => {}
+                if cause == Cause::OwnCredentials {
+                    tracing::error!(error = %ErrorChain(&refusal), "AWS STS rejected the credentials of the function");
                 }
                 let response = match cause {
                     // The message of AWS names the role of the function.

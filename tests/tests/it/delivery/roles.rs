@@ -203,13 +203,13 @@ async fn errors_of_sts_are_retried_and_never_blamed_on_the_wrong_side() {
         (403, "AccessDenied", Some(Failure::Refused)),
         (403, "RegionDisabledException", Some(Failure::Refused)),
         (400, "MalformedPolicyDocument", Some(Failure::Refused)),
-        // Neither the limits and failures of STS nor the credentials of the function are a matter
-        // of the customer.
+        (400, "RequestTimeout", Some(Failure::Unreachable)),
+        (503, "ServiceUnavailable", Some(Failure::Unreachable)),
+        (500, "AccessDenied", Some(Failure::Unreachable)),
+        // Neither the limits of STS nor the credentials of the function are a matter of the
+        // customer.
         (400, "Throttling", None),
         (429, "TooManyRequestsException", None),
-        (400, "RequestTimeout", None),
-        (503, "ServiceUnavailable", None),
-        (500, "AccessDenied", None),
         (403, "ExpiredToken", None),
         (403, "InvalidClientTokenId", None),
     ] {
