@@ -520,6 +520,23 @@ mod tests {
     }
 
     #[test]
+    fn number_instead_of_a_text_is_refused_with_the_form_of_the_text() {
+        for (value, detail) in [
+            (
+                json!(1_796_015_514),
+                "must be a string: must be an ISO 8601 time with an offset, such as 2026-11-24T05:30:50.123Z",
+            ),
+            (json!(true), "must be a string"),
+            (json!({}), "must be a string"),
+        ] {
+            let found = read::<Timestamp>(&value, Source::Body).1;
+            assert_eq!(found, [(String::new(), detail.to_owned())]);
+        }
+        let found = read::<FullName>(&json!(7), Source::Body).1;
+        assert_eq!(found, [(String::new(), "must be a string".to_owned())]);
+    }
+
+    #[test]
     fn integers_are_read_in_every_form_of_json_and_refused_with_their_range() {
         #[derive(Debug, Input)]
         struct Numbers {

@@ -34,6 +34,12 @@ macro_rules! from_json_by_parsing {
     ($([$($generics:tt)*] $type:ty;)*) => {$(
         impl<$($generics)*> FromJson for $type {
             fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
+                // A number, such as a time in seconds, has the wrong form in two respects.
+                if let Value::Number(number) = value
+                    && let Err(error) = number.to_string().parse::<Self>()
+                {
+                    return location.reject(format_args!("must be a string: {error}"));
+                }
                 let text = location.text(value)?;
                 match text.parse() {
                     Ok(value) => Some(value),
