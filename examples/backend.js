@@ -7,7 +7,8 @@ if (!TENON_URL || !TENON_BACKEND_KEY) throw new Error("TENON_URL and TENON_BACKE
 
 // The key must not be sent over a network without TLS.
 const { protocol, hostname } = new URL(TENON_URL);
-if (protocol !== "https:" && !["127.0.0.1", "localhost"].includes(hostname)) throw new Error("TENON_URL must be an https URL");
+if (protocol !== "https:" && !["127.0.0.1", "localhost"].includes(hostname))
+  throw new Error("TENON_URL must be an https URL");
 
 export { TENON_URL, userToken };
 
@@ -27,7 +28,8 @@ async function post(path, body) {
 async function userToken(username, origin) {
   // API Gateway decodes a path before it routes it, so that such a name could lead to another
   // endpoint.
-  if (!username || /^\.+$|[%/\\?#\p{Cc}]/u.test(username)) throw new Error("the username has characters that no name has");
+  if (!username || /^\.+$|[%/\\?#\p{Cc}]/u.test(username))
+    throw new Error("the username has characters that no name has");
   const path = `/users/${encodeURIComponent(username)}/token`;
   let response = await post(path, { origins: [origin] });
   if (response.status === 404) {

@@ -26,12 +26,14 @@ async function respond(path) {
 }
 
 const server = createServer((request, response) => {
-  respond(request.url).catch((error) => {
-    console.error(error.message);
-    return [502, "text/plain", "failed"];
-  }).then(([status, type, text]) => {
-    response.writeHead(status, { "content-type": `${type}; charset=utf-8`, "cache-control": "no-store" }).end(text);
-  });
+  respond(request.url)
+    .catch((error) => {
+      console.error(error.message);
+      return [502, "text/plain", "failed"];
+    })
+    .then(([status, type, text]) => {
+      response.writeHead(status, { "content-type": `${type}; charset=utf-8`, "cache-control": "no-store" }).end(text);
+    });
 });
 
 const origin = () => `http://127.0.0.1:${server.address().port}`;

@@ -61,11 +61,12 @@ def sizes(of: Callable[[str], Path]) -> dict[str, tuple[int, int]]:
 def sent(path: Path) -> str:
     """Returns a file of a page as functions/src/api/page.rs sends it.
 
-    Scripts have no indentation, and no comments but the one at their start.
+    Neither scripts nor style sheets have indentation. Scripts have no comments but the one at
+    their start.
     """
     text = path.read_text()
     if path.suffix != ".js":
-        return text
+        return re.sub(r"^ +", "", text, flags=re.MULTILINE)
     head = re.match(r"(//.*\n)*", text)[0]
     return head + re.sub(r"^ *(//.*)?\n?", "", text[len(head) :], flags=re.MULTILINE)
 

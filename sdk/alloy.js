@@ -31,12 +31,19 @@ const asInstalled = (workflow) => ({ ...workflow, installed: true });
 // Returns an integration with the members that pages of alloy-frontend read.
 function asBefore(integration, workflows) {
   const { integrationId, credentialTypes, installation } = integration;
-  const installed = new Map(workflows.filter((one) => one.integrationId === integrationId).map((one) => [one.key, asInstalled(one)]));
+  const installed = new Map(
+    workflows.filter((one) => one.integrationId === integrationId).map((one) => [one.key, asInstalled(one)]),
+  );
   return {
     ...integration,
     app: credentialTypes[0]?.type ?? integrationId,
     installed: Boolean(installation),
-    workflows: integration.workflows.map((workflow) => ({ installed: false, active: false, ...workflow, ...installed.get(workflow.key) })),
+    workflows: integration.workflows.map((workflow) => ({
+      installed: false,
+      active: false,
+      ...workflow,
+      ...installed.get(workflow.key),
+    })),
   };
 }
 
@@ -63,7 +70,9 @@ function Alloy() {
       modal.close();
       params.callback?.(respond(detail));
     };
-    const keep = () => { success = true; };
+    const keep = () => {
+      success = true;
+    };
     const modal = open({
       url,
       origins,
@@ -74,7 +83,9 @@ function Alloy() {
         installed: succeed,
         updated: succeed,
         ...Object.fromEntries(kept.map((name) => [name, keep])),
-        close() { if (!isDone) params.callback?.({ success }); },
+        close() {
+          if (!isDone) params.callback?.({ success });
+        },
       },
     });
   }
@@ -89,27 +100,33 @@ function Alloy() {
 
   function authenticate(params) {
     const { app, integrationId } = params;
-    show(params, integrationId || app, ({ credentialIds }) => {
-      const accounts = Object.entries(credentialIds);
-      // Of several, that of another service would be wrong.
-      const [only] = accounts.length === 1 || !app ? accounts : [];
-      const [, credentialId] = accounts.find(([type]) => type === app) ?? only ?? [];
-      return { success: true, ...credentialId && { credentialId } };
-    }, []);
+    show(
+      params,
+      integrationId || app,
+      ({ credentialIds }) => {
+        const accounts = Object.entries(credentialIds);
+        // Of several, that of another service would be wrong.
+        const [only] = accounts.length === 1 || !app ? accounts : [];
+        const [, credentialId] = accounts.find(([type]) => type === app) ?? only ?? [];
+        return { success: true, ...(credentialId && { credentialId }) };
+      },
+      [],
+    );
   }
 
   // Returns the body of the response, also of an error.
   function call(method, path, body) {
     requireToken();
     if (!url) throw new Error("no url set");
-    const headers = { authorization: `Bearer ${token}`, ...body && { "content-type": "application/json" } };
-    return fetch(url.replace(/\/+$/, "") + path, { method, headers, body: body && JSON.stringify(body) })
-      .then((response) => response.json());
+    const headers = { authorization: `Bearer ${token}`, ...(body && { "content-type": "application/json" }) };
+    return fetch(url.replace(/\/+$/, "") + path, { method, headers, body: body && JSON.stringify(body) }).then(
+      (response) => response.json(),
+    );
   }
 
   // Returns all pages of a list as one, or the body of an error.
   function list(path, cursor, before = []) {
-    const query = new URLSearchParams({ limit: 100, ...cursor && { cursor } });
+    const query = new URLSearchParams({ limit: 100, ...(cursor && { cursor }) });
     return call("GET", `${path}?${query}`).then((page) => {
       if (!page.data) return page;
       const data = [...before, ...page.data];
@@ -132,10 +149,18 @@ function Alloy() {
     authenticate,
     edit,
     update: edit,
-    setUrl(value) { url = value; },
-    setOrigins(value) { origins = value; },
-    setToken(value) { token = value; },
-    setRegion() { warn("setRegion is not supported: call setUrl with the URL of your API"); },
+    setUrl(value) {
+      url = value;
+    },
+    setOrigins(value) {
+      origins = value;
+    },
+    setToken(value) {
+      token = value;
+    },
+    setRegion() {
+      warn("setRegion is not supported: call setUrl with the URL of your API");
+    },
     getWorkflows: () => list("/workflows").then(({ data, ...page }) => (data ? { data: data.map(asInstalled) } : page)),
     getIntegrations,
     deactivate: (data) => call("PUT", "/workflows/deactivate", data),

@@ -25,7 +25,9 @@ const isFunction = (value) => typeof value === "function";
 // Returns a reference to the value of the last render.
 function useLatest(value) {
   const latest = useRef(value);
-  useEffect(() => { latest.current = value; });
+  useEffect(() => {
+    latest.current = value;
+  });
   return latest;
 }
 
@@ -33,7 +35,8 @@ function useLatest(value) {
 function TenonModal({ open: isOpen, inline, className, style, ...given }) {
   // Types admit attributes such as data-testid. They are for the element.
   const [attributes, props] = [true, false].map((isAttribute) =>
-    Object.fromEntries(Object.entries(given).filter(([name]) => /^(aria|data)-/.test(name) === isAttribute)));
+    Object.fromEntries(Object.entries(given).filter(([name]) => /^(aria|data)-/.test(name) === isAttribute)),
+  );
   const { url, integrationId, view, mode, lang, theme } = props;
   const place = useRef(null);
   const modal = useRef(null);
@@ -64,7 +67,9 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
 
   // An object is often a new one in each render.
   const themeText = JSON.stringify(theme);
-  useEffect(() => { modal.current?.setTheme(latest.current.theme); }, [themeText, latest]);
+  useEffect(() => {
+    modal.current?.setTheme(latest.current.theme);
+  }, [themeText, latest]);
 
   return inline ? createElement("div", { ...attributes, ref: place, className, style }) : null;
 }
@@ -78,7 +83,10 @@ function withLatestFunctions(latest) {
   if (isFunction(connect)) options.connect = (account) => latest.current.connect?.(account);
   if (on && typeof on === "object") {
     const replaced = EVENTS.filter((name) => on[name] == null || isFunction(on[name]));
-    options.on = { ...on, ...Object.fromEntries(replaced.map((name) => [name, (detail) => latest.current.on?.[name]?.(detail)])) };
+    options.on = {
+      ...on,
+      ...Object.fromEntries(replaced.map((name) => [name, (detail) => latest.current.on?.[name]?.(detail)])),
+    };
   }
   return options;
 }
@@ -89,7 +97,9 @@ function show(latest, mount, isCurrent) {
   for (const [property, event] of Object.entries(HANDLERS)) {
     delete options[property];
     // The component also closes a modal: only the user's closing is an event.
-    options.on[event] = (detail) => { if (isCurrent()) latest.current[property]?.(detail); };
+    options.on[event] = (detail) => {
+      if (isCurrent()) latest.current[property]?.(detail);
+    };
   }
   return open(options);
 }
@@ -98,11 +108,19 @@ function show(latest, mount, isCurrent) {
 function useTenonModal(options) {
   const latest = useLatest(options);
   const modals = useRef(new Set());
-  useEffect(() => () => { for (const modal of modals.current) modal.close(); }, []);
-  return useCallback((more) => {
-    const modal = open({ ...withLatestFunctions(latest), ...more });
-    modals.current.add(modal);
-    modal.finished.then(() => modals.current.delete(modal));
-    return modal;
-  }, [latest]);
+  useEffect(
+    () => () => {
+      for (const modal of modals.current) modal.close();
+    },
+    [],
+  );
+  return useCallback(
+    (more) => {
+      const modal = open({ ...withLatestFunctions(latest), ...more });
+      modals.current.add(modal);
+      modal.finished.then(() => modals.current.delete(modal));
+      return modal;
+    },
+    [latest],
+  );
 }

@@ -6,8 +6,8 @@
 const SCRIPT_URL = globalThis.document?.currentScript?.src;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
 const EVENTS = ["ready", ...CHANGES, "failed", "close"];
-const PATIENCE_MS = 20_000;
-const ANSWER_MS = 5000;
+const TIMEOUT_MS = 20_000;
+const CLOSE_MS = 5000;
 const TEXTS = {
 en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
 de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
@@ -33,8 +33,8 @@ token: anyFunction,
 connect: anyFunction,
 url: [
 (value) => {
-const { origin } = new URL(value);
-return ORIGIN.test(origin) && origin !== globalThis.origin;
+const { href, origin } = new URL(value);
+return href.startsWith(origin) && ORIGIN.test(origin) && origin !== globalThis.origin;
 },
 "must be an https URL of another origin, or http on localhost and 127.0.0.1",
 ],
@@ -183,7 +183,7 @@ const newToken = () => pendingToken ??= callTokenFunction().finally(() => { pend
 async function callTokenFunction() {
 let timer;
 try {
-const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
+const timeout = new Promise((_, reject) => { timer = setTimeout(reject, TIMEOUT_MS, "timeout"); });
 const token = await Promise.race([tokenFunction(), timeout]);
 if (typeof token === "string" && /^\s*([\w-]+\.){2}[\w-]+\s*$/.test(token)) return token.trim();
 console.warn("tenon: the token function returned no user token");
@@ -251,7 +251,7 @@ close();
 return;
 }
 port.postMessage({ type: "leave" });
-unanswered ??= setTimeout(close, ANSWER_MS);
+unanswered ??= setTimeout(close, CLOSE_MS);
 }
 
 function showFailure() {
@@ -294,7 +294,7 @@ if (started) port.postMessage({ type: "theme", theme: options.theme });
 
 window.addEventListener("message", hear);
 narrow.addEventListener("change", layout);
-let timer = setTimeout(showFailure, PATIENCE_MS);
+let timer = setTimeout(showFailure, TIMEOUT_MS);
 let firstToken = newToken();
 layout();
 (dialog || mount).append(frame);

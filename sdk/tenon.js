@@ -4,9 +4,9 @@ const SCRIPT_URL = import.meta.url;
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
 const EVENTS = ["ready", ...CHANGES, "failed", "close"];
 // Time for the page to load, and for the token function.
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 // Time for the page to answer a request to close.
-const ANSWER_MS = 5000;
+const CLOSE_MS = 5000;
 const TEXTS = {
   en: { title: "Integrations", failed: "The integrations could not be loaded.", close: "Close" },
   de: { title: "Integrationen", failed: "Die Integrationen konnten nicht geladen werden.", close: "Schließen" },
@@ -35,8 +35,8 @@ const RULES = {
   connect: anyFunction,
   url: [
     (value) => {
-      const { origin } = new URL(value);
-      return ORIGIN.test(origin) && origin !== globalThis.origin;
+      const { href, origin } = new URL(value);
+      return href.startsWith(origin) && ORIGIN.test(origin) && origin !== globalThis.origin;
     },
     "must be an https URL of another origin, or http on localhost and 127.0.0.1",
   ],
@@ -204,7 +204,7 @@ function open(given) {
   async function callTokenFunction() {
     let timer;
     try {
-      const timeout = new Promise((_, reject) => { timer = setTimeout(reject, PATIENCE_MS, "timeout"); });
+      const timeout = new Promise((_, reject) => { timer = setTimeout(reject, TIMEOUT_MS, "timeout"); });
       const token = await Promise.race([tokenFunction(), timeout]);
       // Not the page of an error, or a key.
       if (typeof token === "string" && /^\s*([\w-]+\.){2}[\w-]+\s*$/.test(token)) return token.trim();
@@ -276,7 +276,7 @@ function open(given) {
     }
     port.postMessage({ type: "leave" });
     // A frame that has crashed does not answer.
-    unanswered ??= setTimeout(close, ANSWER_MS);
+    unanswered ??= setTimeout(close, CLOSE_MS);
   }
 
   function showFailure() {
@@ -319,7 +319,7 @@ function open(given) {
 
   window.addEventListener("message", hear);
   narrow.addEventListener("change", layout);
-  let timer = setTimeout(showFailure, PATIENCE_MS);
+  let timer = setTimeout(showFailure, TIMEOUT_MS);
   let firstToken = newToken();
   layout();
   (dialog || mount).append(frame);

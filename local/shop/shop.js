@@ -2,32 +2,79 @@
 
 const TEXTS = {
   en: {
-    orders: "Orders", integrations: "Integrations", theme: "Theme", auto: "Automatic", light: "Light", dark: "Dark",
-    language: "Language", signOut: "Sign out", pitch: "Connect your shop to the tools that you use. The dialog is part of Tenon.",
-    inlinePitch: "The same page in place, as the element tenon-modal.", manage: "Manage integrations", connect: "Connect Shopify",
-    errors: "What went wrong", today: "Today", week: "This week", open: "Open orders", order: "Order", customer: "Customer",
-    date: "Date", status: "Status", total: "Total", log: "Events of the modal", noEvents: "None yet.",
-    paid: "Paid", shipped: "Shipped", unpaid: "Unpaid", unavailable: "Tenon is not reachable, or does not serve the modal.",
+    orders: "Orders",
+    integrations: "Integrations",
+    theme: "Theme",
+    auto: "Automatic",
+    light: "Light",
+    dark: "Dark",
+    language: "Language",
+    signOut: "Sign out",
+    pitch: "Connect your shop to the tools that you use. The dialog is part of Tenon.",
+    inlinePitch: "The same page in place, as the element tenon-modal.",
+    manage: "Manage integrations",
+    connect: "Connect Shopify",
+    errors: "What went wrong",
+    today: "Today",
+    week: "This week",
+    open: "Open orders",
+    order: "Order",
+    customer: "Customer",
+    date: "Date",
+    status: "Status",
+    total: "Total",
+    log: "Events of the modal",
+    noEvents: "None yet.",
+    paid: "Paid",
+    shipped: "Shipped",
+    unpaid: "Unpaid",
+    unavailable: "Tenon is not reachable, or does not serve the modal.",
     finished: "finished",
   },
   // German: typos:off
   de: {
-    orders: "Bestellungen", integrations: "Integrationen", theme: "Farben", auto: "Automatisch", light: "Hell", dark: "Dunkel",
-    language: "Sprache", signOut: "Abmelden", pitch: "Verbinden Sie Ihren Shop mit Ihren Werkzeugen. Der Dialog gehört zu Tenon.",
-    inlinePitch: "Dieselbe Seite an Ort und Stelle, als Element tenon-modal.", manage: "Integrationen verwalten",
-    connect: "Shopify verbinden", errors: "Was schiefging", today: "Heute", week: "Diese Woche", open: "Offene Bestellungen",
-    order: "Bestellung", customer: "Kunde", date: "Datum", status: "Status", total: "Summe", log: "Ereignisse des Dialogs",
-    noEvents: "Noch keine.", paid: "Bezahlt", shipped: "Versandt", unpaid: "Unbezahlt",
-    unavailable: "Tenon ist nicht erreichbar oder liefert den Dialog nicht aus.", finished: "beendet",
+    orders: "Bestellungen",
+    integrations: "Integrationen",
+    theme: "Farben",
+    auto: "Automatisch",
+    light: "Hell",
+    dark: "Dunkel",
+    language: "Sprache",
+    signOut: "Abmelden",
+    pitch: "Verbinden Sie Ihren Shop mit Ihren Werkzeugen. Der Dialog gehört zu Tenon.",
+    inlinePitch: "Dieselbe Seite an Ort und Stelle, als Element tenon-modal.",
+    manage: "Integrationen verwalten",
+    connect: "Shopify verbinden",
+    errors: "Was schiefging",
+    today: "Heute",
+    week: "Diese Woche",
+    open: "Offene Bestellungen",
+    order: "Bestellung",
+    customer: "Kunde",
+    date: "Datum",
+    status: "Status",
+    total: "Summe",
+    log: "Ereignisse des Dialogs",
+    noEvents: "Noch keine.",
+    paid: "Bezahlt",
+    shipped: "Versandt",
+    unpaid: "Unbezahlt",
+    unavailable: "Tenon ist nicht erreichbar oder liefert den Dialog nicht aus.",
+    finished: "beendet",
   },
   // typos:on
 };
 
 // Number, customer, hours since the order, status and total of invented orders.
 const ORDERS = [
-  [10482, "Mira Olsen", 2, "unpaid", 128.9], [10481, "Tom Baker", 5, "paid", 64.5], [10480, "Studio Nord", 9, "paid", 1042],
-  [10479, "Lena Hoff", 22, "shipped", 38.2], [10478, "Paul Weber", 27, "shipped", 219.99], [10477, "Café Central", 31, "shipped", 476.4],
-  [10476, "Ida Lund", 49, "paid", 92.75], [10475, "Hotel Seeblick", 54, "shipped", 1318],
+  [10482, "Mira Olsen", 2, "unpaid", 128.9],
+  [10481, "Tom Baker", 5, "paid", 64.5],
+  [10480, "Studio Nord", 9, "paid", 1042],
+  [10479, "Lena Hoff", 22, "shipped", 38.2],
+  [10478, "Paul Weber", 27, "shipped", 219.99],
+  [10477, "Café Central", 31, "shipped", 476.4],
+  [10476, "Ida Lund", 49, "paid", 92.75],
+  [10475, "Hotel Seeblick", 54, "shipped", 1318],
 ];
 
 // Theme of the modal for each choice. An object has the colors of the shop.
@@ -35,7 +82,10 @@ const THEMES = {
   auto: "auto",
   light: "light",
   dark: "dark",
-  brand: { light: { accent: "#6d28d9", onAccent: "#ffffff", radius: 12 }, dark: { accent: "#c4b5fd", onAccent: "#1e1033", radius: 12 } },
+  brand: {
+    light: { accent: "#6d28d9", onAccent: "#ffffff", radius: 12 },
+    dark: { accent: "#c4b5fd", onAccent: "#1e1033", radius: 12 },
+  },
 };
 
 const byId = (id) => document.getElementById(id);
@@ -59,16 +109,31 @@ function translate() {
   const money = new Intl.NumberFormat(language.value, { style: "currency", currency: "EUR" });
   const date = new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "short" });
   for (const node of document.querySelectorAll("[data-amount]")) node.textContent = money.format(node.dataset.amount);
-  byId("rows").replaceChildren(...ORDERS.map(([number, customer, hours, status, total]) => element("tr", "",
-    element("td", "", `#${number}`), element("td", "", customer),
-    element("td", "quiet", date.format(Date.now() - hours * 3_600_000)),
-    element("td", "", element("span", `badge ${status === "unpaid" ? "open" : status}`, texts[status])),
-    element("td", "number", money.format(total)))));
+  byId("rows").replaceChildren(
+    ...ORDERS.map(([number, customer, hours, status, total]) =>
+      element(
+        "tr",
+        "",
+        element("td", "", `#${number}`),
+        element("td", "", customer),
+        element("td", "quiet", date.format(Date.now() - hours * 3_600_000)),
+        element("td", "", element("span", `badge ${status === "unpaid" ? "open" : status}`, texts[status])),
+        element("td", "number", money.format(total)),
+      ),
+    ),
+  );
 }
 
 function log(name, detail) {
-  logged.unshift(element("li", "", element("time", "", new Date().toLocaleTimeString(language.value)),
-    element("strong", "", name), element("code", "", JSON.stringify(detail, null, 1))));
+  logged.unshift(
+    element(
+      "li",
+      "",
+      element("time", "", new Date().toLocaleTimeString(language.value)),
+      element("strong", "", name),
+      element("code", "", JSON.stringify(detail, null, 1)),
+    ),
+  );
   byId("log").replaceChildren(...logged);
 }
 
@@ -126,7 +191,11 @@ try {
     for (const name of EVENTS) page.addEventListener(name, ({ detail }) => log(name, detail));
     page.theme = THEMES[theme.value];
     page.token = token;
-    modals.add({ setTheme: (value) => { page.theme = value; } });
+    modals.add({
+      setTheme: (value) => {
+        page.theme = value;
+      },
+    });
   }
 } catch (error) {
   console.error(error);

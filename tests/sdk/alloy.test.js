@@ -29,8 +29,16 @@ test("lists have the items of all pages", async (context) => {
 });
 
 test("integrations say what is installed", async (context) => {
-  const workflows = [{ key: "orders", name: "Orders" }, { key: "stock", name: "Stock" }];
-  const shop = { integrationId: "shop", credentialTypes: [{ type: "shopify" }], workflows, installation: { status: "active" } };
+  const workflows = [
+    { key: "orders", name: "Orders" },
+    { key: "stock", name: "Stock" },
+  ];
+  const shop = {
+    integrationId: "shop",
+    credentialTypes: [{ type: "shopify" }],
+    workflows,
+    installation: { status: "active" },
+  };
   const plain = { integrationId: "plain", credentialTypes: [], workflows, installation: null };
   const installed = [
     { workflowId: "w1", integrationId: "shop", key: "orders", name: "Orders", active: true },
@@ -41,8 +49,21 @@ test("integrations say what is installed", async (context) => {
   const absent = { installed: false, active: false };
   assert.deepEqual(await alloy.getIntegrations(), {
     data: [
-      { ...shop, app: "shopify", installed: true, workflows: [{ ...installed[0], installed: true }, { ...workflows[1], ...absent }] },
-      { ...plain, app: "plain", installed: false, workflows: workflows.map((workflow) => ({ ...workflow, ...absent })) },
+      {
+        ...shop,
+        app: "shopify",
+        installed: true,
+        workflows: [
+          { ...installed[0], installed: true },
+          { ...workflows[1], ...absent },
+        ],
+      },
+      {
+        ...plain,
+        app: "plain",
+        installed: false,
+        workflows: workflows.map((workflow) => ({ ...workflow, ...absent })),
+      },
     ],
   });
 });
@@ -69,8 +90,14 @@ test("promises resolve with the body of an error", async (context) => {
 
 test("methods throw before the token or the URL is set", () => {
   const calls = [
-    (alloy) => alloy.install({}), (alloy) => alloy.edit(), (alloy) => alloy.update(), (alloy) => alloy.authenticate({}),
-    (alloy) => alloy.getWorkflows(), (alloy) => alloy.getIntegrations(), (alloy) => alloy.deactivate({}), (alloy) => alloy.reactivate({}),
+    (alloy) => alloy.install({}),
+    (alloy) => alloy.edit(),
+    (alloy) => alloy.update(),
+    (alloy) => alloy.authenticate({}),
+    (alloy) => alloy.getWorkflows(),
+    (alloy) => alloy.getIntegrations(),
+    (alloy) => alloy.deactivate({}),
+    (alloy) => alloy.reactivate({}),
   ];
   for (const call of calls) {
     const alloy = Alloy();
@@ -94,7 +121,8 @@ test("a region is ignored with one warning", (context) => {
   const alloy = Alloy();
   alloy.setRegion("eu");
   alloy.setRegion("us");
-  assert.deepEqual(warnings.mock.calls.map(({ arguments: [text] }) => text), [
-    "tenon: setRegion is not supported: call setUrl with the URL of your API",
-  ]);
+  assert.deepEqual(
+    warnings.mock.calls.map(({ arguments: [text] }) => text),
+    ["tenon: setRegion is not supported: call setUrl with the URL of your API"],
+  );
 });

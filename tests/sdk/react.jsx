@@ -11,21 +11,23 @@ window.tokens = [];
 window.events = [];
 
 function Dialog(props) {
-  const on = { installed: (detail) => window.events.push([props.generation, "installed", detail]) };
-  const { generation: _, invalid, ...options } = props;
-  const openDialog = useTenonModal({ ...options, on, ...invalid && { connect: "yes", on: { unknown() {} } } });
-  return <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>;
+    const on = { installed: (detail) => window.events.push([props.generation, "installed", detail]) };
+    const { generation: _, invalid, ...options } = props;
+    const openDialog = useTenonModal({ ...options, on, ...(invalid && { connect: "yes", on: { unknown() {} } }) });
+    return <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>;
 }
 
 const COMPONENTS = { TenonModal, Dialog };
 
 // The functions of each call add its `generation` to `tokens` and `events`.
 window.render = (name, generation, props) => {
-  const Component = COMPONENTS[name];
-  const handlers = name === "TenonModal" && Object.fromEntries(
-    EVENTS.map((event) => [`on${event}`, (detail) => window.events.push([generation, event, detail])]),
-  );
-  const token = () => `a.user.token-${window.tokens.push(generation)}`;
-  const own = name === "Dialog" ? { generation } : handlers;
-  root.render(<StrictMode>{Component && <Component token={token} {...own} {...props} />}</StrictMode>);
+    const Component = COMPONENTS[name];
+    const handlers =
+        name === "TenonModal" &&
+        Object.fromEntries(
+            EVENTS.map((event) => [`on${event}`, (detail) => window.events.push([generation, event, detail])]),
+        );
+    const token = () => `a.user.token-${window.tokens.push(generation)}`;
+    const own = name === "Dialog" ? { generation } : handlers;
+    root.render(<StrictMode>{Component && <Component token={token} {...own} {...props} />}</StrictMode>);
 };

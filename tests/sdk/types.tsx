@@ -8,67 +8,80 @@ import { TenonModal, useTenonModal, type TenonModalProps } from "@tenon/modal/re
 const token = async () => (await fetch("/my/tenon-token")).text();
 const theme: Theme = { light: { accent: "#0b5cad", radius: 4 } };
 const options: OpenOptions = {
-  url: "https://api.example.com",
-  token,
-  integrationId: null,
-  view: "errors",
-  lang: undefined,
-  theme,
-  prefill: { settings: { region: "eu" }, credentials: { shopify: { shop: "acme" } } },
-  connect: async ({ integrationId, type }) => { await fetch(`/my/connect/${integrationId.trim()}/${type.trim()}`); },
-  mount: document.querySelector("#place"),
-  on: {
-    installed: ({ integrationId, workflows: [first] }) => `${integrationId} ${first?.name.trim()}`,
-    activated: ({ key }) => key.trim(),
-  },
+    url: "https://api.example.com",
+    token,
+    integrationId: null,
+    view: "errors",
+    lang: undefined,
+    theme,
+    prefill: { settings: { region: "eu" }, credentials: { shopify: { shop: "acme" } } },
+    connect: async ({ integrationId, type }) => {
+        await fetch(`/my/connect/${integrationId.trim()}/${type.trim()}`);
+    },
+    mount: document.querySelector("#place"),
+    on: {
+        installed: ({ integrationId, workflows: [first] }) => `${integrationId} ${first?.name.trim()}`,
+        activated: ({ key }) => key.trim(),
+    },
 };
 
 export async function openModal(): Promise<string | undefined> {
-  const modal: Modal = open(options);
-  modal.setTheme("dark");
-  window.Tenon.open({ token: () => "token" }).close();
-  const change: Change | null = await modal.finished;
-  return change?.type === "installed" ? change.status : change?.integrationId;
+    const modal: Modal = open(options);
+    modal.setTheme("dark");
+    window.Tenon.open({ token: () => "token" }).close();
+    const change: Change | null = await modal.finished;
+    return change?.type === "installed" ? change.status : change?.integrationId;
 }
 
 export function useElement(): void {
-  const element = document.createElement("tenon-modal");
-  element.token = token;
-  element.theme = theme;
-  element.connect = options.connect;
-  element.addEventListener("uninstalled", ({ detail }) => detail.integrationId.trim());
-  element.addEventListener("click", (event) => event.preventDefault());
-  element.show();
-  // @ts-expect-error: the element takes a function
-  element.token = "token";
+    const element = document.createElement("tenon-modal");
+    element.token = token;
+    element.theme = theme;
+    element.connect = options.connect;
+    element.addEventListener("uninstalled", ({ detail }) => detail.integrationId.trim());
+    element.addEventListener("click", (event) => event.preventDefault());
+    element.show();
+    // @ts-expect-error: the element takes a function
+    element.token = "token";
 }
 
 export function App(props: Pick<TenonModalProps, "theme">) {
-  const openDialog = useTenonModal({ url: "https://api.example.com", token });
-  return (
-    <>
-      <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>
-      <TenonModal {...props} inline className="card" style={{ border: 0 }} token={token} onUpdated={({ status }) => status.trim()} />
-      <TenonModal open token={token} connect={({ type }) => type.trim()} onClose={() => {}} />
-      {/* @ts-expect-error: the token function is required */}
-      <TenonModal open />
-      {/* @ts-expect-error: unknown event */}
-      <TenonModal token={token} onOpened={() => {}} />
-    </>
-  );
+    const openDialog = useTenonModal({ url: "https://api.example.com", token });
+    return (
+        <>
+            <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>
+            <TenonModal
+                {...props}
+                inline
+                className="card"
+                style={{ border: 0 }}
+                token={token}
+                onUpdated={({ status }) => status.trim()}
+            />
+            <TenonModal open token={token} connect={({ type }) => type.trim()} onClose={() => {}} />
+            {/* @ts-expect-error: the token function is required */}
+            <TenonModal open />
+            {/* @ts-expect-error: unknown event */}
+            <TenonModal token={token} onOpened={() => {}} />
+        </>
+    );
 }
 
 export function replaceAlloy(): void {
-  const alloy = Alloy();
-  alloy.setUrl("https://api.example.com");
-  alloy.setToken("token");
-  alloy.install({ integrationId: "shopify", callback: ({ success }) => success.valueOf() });
-  alloy.authenticate({ app: "shopify", callback: ({ credentialId }) => credentialId?.trim() });
-  // Written for the replaced package.
-  alloy.authenticate({ app: "shopify", title: "Connect", callback: (response: { success: boolean; connectionId: string }) => response });
-  new Alloy().edit();
-  alloy.getWorkflows().then(({ data }) => data.length);
-  alloy.deactivate({ workflowId: "6155ac246093840013297377" });
+    const alloy = Alloy();
+    alloy.setUrl("https://api.example.com");
+    alloy.setToken("token");
+    alloy.install({ integrationId: "shopify", callback: ({ success }) => success.valueOf() });
+    alloy.authenticate({ app: "shopify", callback: ({ credentialId }) => credentialId?.trim() });
+    // Written for the replaced package.
+    alloy.authenticate({
+        app: "shopify",
+        title: "Connect",
+        callback: (response: { success: boolean; connectionId: string }) => response,
+    });
+    new Alloy().edit();
+    alloy.getWorkflows().then(({ data }) => data.length);
+    alloy.deactivate({ workflowId: "6155ac246093840013297377" });
 }
 
 // @ts-expect-error: unknown option

@@ -7,11 +7,19 @@ import { renderToString } from "react-dom/server";
 
 test("importing any entry without a DOM has no effect", async () => {
   // The last entry is the classic script.
-  for (const [entry, names] of Object.entries({ "": ["open"], "/react": ["TenonModal", "useTenonModal"], "/alloy": ["default"], "/global": [] })) {
+  for (const [entry, names] of Object.entries({
+    "": ["open"],
+    "/react": ["TenonModal", "useTenonModal"],
+    "/alloy": ["default"],
+    "/global": [],
+  })) {
     const before = Object.keys(globalThis).filter((name) => name !== "Tenon");
     const module = await import(`@tenon/modal${entry}`);
     assert.deepEqual(Object.keys(module), names);
-    assert.deepEqual(Object.keys(globalThis).filter((name) => name !== "Tenon"), before);
+    assert.deepEqual(
+      Object.keys(globalThis).filter((name) => name !== "Tenon"),
+      before,
+    );
   }
 });
 

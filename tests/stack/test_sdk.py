@@ -807,6 +807,7 @@ def test_invalid_options_are_named(host: Host) -> None:
         "{ token, url: 'http://api.example.com' }": ["url must be"],
         "{ token, url: 'http://localhost.example.com' }": ["url must be"],
         "{ token, url: 'ftp://api.example.com' }": ["url must be"],
+        "{ token, url: 'blob:https://api.example.com/a' }": ["url must be"],
         "{ token, url: 'https://' }": ["url must be"],
         "{ token, url: new URL('/api', origin).href }": ["url must be"],
         "null": ["token is required"],

@@ -4,7 +4,22 @@
 
 import { createStore, useStore } from "./store.js";
 
-export { session, call, readPage, etagOf, query, segment, signIn, signOut, restoreSession, useSession, onSignOut, isRefused, fieldProblem, staleError };
+export {
+  session,
+  call,
+  readPage,
+  etagOf,
+  query,
+  segment,
+  signIn,
+  signOut,
+  restoreSession,
+  useSession,
+  onSignOut,
+  isRefused,
+  fieldProblem,
+  staleError,
+};
 
 const base = new URL(".", location.href);
 const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
@@ -18,7 +33,10 @@ const useSession = () => useStore(session);
 
 // Calls a function when the session ends, so that nothing of it is shown to the next one who signs
 // in.
-const onSignOut = (forget) => session.subscribe(() => { if (!session.value.key) forget(); });
+const onSignOut = (forget) =>
+  session.subscribe(() => {
+    if (!session.value.key) forget();
+  });
 
 // Returns the problem of a field of a form, like one that the API has found.
 const fieldProblem = (name, detail) => Object.assign(new Error(), { errors: [{ pointer: `/${name}`, detail }] });
@@ -30,7 +48,8 @@ async function signIn(key, remember) {
   const candidate = { key, controller: new AbortController() };
   const environment = await call("GET", "environment", undefined, { caller: candidate });
   const { scope } = environment;
-  if (remember && scope !== "read") throw fieldProblem("key", `has the scope \`${scope}\`. Only a key with the scope \`read\` can be kept`);
+  if (remember && scope !== "read")
+    throw fieldProblem("key", `has the scope \`${scope}\`. Only a key with the scope \`read\` can be kept`);
   if (remember) sessionStorage.setItem(STORED_KEY, key);
   session.set({ ...candidate, environment, mayChange: scope === "manage" });
 }
@@ -72,12 +91,17 @@ const etagOf = (document) => etags.get(document);
 
 function rememberUnanswered(sent, requestKey) {
   unanswered.set(sent, requestKey);
-  setTimeout(() => { if (unanswered.get(sent) === requestKey) unanswered.delete(sent); }, UNANSWERED_MS);
+  setTimeout(() => {
+    if (unanswered.get(sent) === requestKey) unanswered.delete(sent);
+  }, UNANSWERED_MS);
 }
 
 // Keeps a number that JavaScript would round as it was written, for `JSON.stringify`, if the
 // browser can.
-const keepExact = JSON.rawJSON && ((_, value, { source }) => (typeof value === "number" && source.length > 15 && String(value) !== source ? JSON.rawJSON(source) : value));
+const keepExact =
+  JSON.rawJSON &&
+  ((_, value, { source }) =>
+    typeof value === "number" && source.length > 15 && String(value) !== source ? JSON.rawJSON(source) : value);
 
 const staleError = () => Object.assign(new Error("The session has ended."), { isStale: true });
 
@@ -95,17 +119,24 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
   try {
     response = await fetch(new URL(path, base), {
       method,
-      headers: { authorization: `Bearer ${caller.key}`, ...(body && { "content-type": "application/json" }), ...(ifMatch && { "if-match": ifMatch }), ...(requestKey && { "idempotency-key": requestKey }) },
+      headers: {
+        authorization: `Bearer ${caller.key}`,
+        ...(body && { "content-type": "application/json" }),
+        ...(ifMatch && { "if-match": ifMatch }),
+        ...(requestKey && { "idempotency-key": requestKey }),
+      },
       body: text,
       cache: "no-store",
       credentials: "omit",
       referrerPolicy: "no-referrer",
       // Older browsers have no time limit.
-      signal: AbortSignal.any?.([caller.controller.signal, AbortSignal.timeout(TIME_LIMIT_MS)]) ?? caller.controller.signal,
+      signal:
+        AbortSignal.any?.([caller.controller.signal, AbortSignal.timeout(TIME_LIMIT_MS)]) ?? caller.controller.signal,
     });
     const received = await response.text();
     // API Gateway and proxies refuse requests without JSON. A success without it was cut off.
-    if (response.ok || response.headers.get("content-type")?.includes("json")) document = JSON.parse(received, isExact ? keepExact : undefined);
+    if (response.ok || response.headers.get("content-type")?.includes("json"))
+      document = JSON.parse(received, isExact ? keepExact : undefined);
     else document = {};
   } catch {
     if (caller.controller.signal.aborted) throw staleError();
@@ -115,7 +146,8 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
   if (caller.controller.signal.aborted) throw staleError();
   if (requestKey) {
     // Another attempt may still run.
-    const isOpen = response.status >= 500 || response.status === 429 || document.type?.endsWith(":idempotency-key-in-progress");
+    const isOpen =
+      response.status >= 500 || response.status === 429 || document.type?.endsWith(":idempotency-key-in-progress");
     if (isOpen) rememberUnanswered(sent, requestKey);
     else unanswered.delete(sent);
   }
@@ -127,11 +159,21 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
   // request in any form.
   if ([401, 403].includes(response.status) && document.message && !document.type) {
     if (caller.key === session.value?.key) signOut("The API no longer accepts this key. It may have been revoked.");
-    throw Object.assign(new Error("The API does not accept this key."), { status: response.status, isKeyRefused: true });
+    throw Object.assign(new Error("The API does not accept this key."), {
+      status: response.status,
+      isKeyRefused: true,
+    });
   }
-  if (response.status === 412) throw Object.assign(new Error("Someone else has changed this meanwhile. Read it again, then repeat your change."), { status: response.status });
+  if (response.status === 412)
+    throw Object.assign(new Error("Someone else has changed this meanwhile. Read it again, then repeat your change."), {
+      status: response.status,
+    });
   const message = document.detail ?? document.message ?? `The API returned status ${response.status}.`;
-  throw Object.assign(new Error(message), { status: response.status, errors: document.errors, policy: document.policy });
+  throw Object.assign(new Error(message), {
+    status: response.status,
+    errors: document.errors,
+    policy: document.policy,
+  });
 }
 
 // Whether the API refused a request, which fails again if it is repeated.
@@ -145,12 +187,12 @@ const query = (parts) => {
 
 // Pages of a list that are read until one has items. A request searches a bounded number of items,
 // so that its page may be empty although others match.
-const MOST_EMPTY_PAGES = 10;
+const MAX_EMPTY_PAGES = 10;
 
 async function readPage(path, parameters) {
   let page;
   let { cursor } = parameters;
-  for (let read = 0; read < MOST_EMPTY_PAGES; read += 1) {
+  for (let read = 0; read < MAX_EMPTY_PAGES; read += 1) {
     page = await call("GET", `${path}${query({ ...parameters, cursor })}`);
     cursor = page.cursor;
     if (!cursor || (page.data ?? page.errors).length) break;
@@ -161,6 +203,7 @@ async function readPage(path, parameters) {
 // Returns a part of a path. API Gateway decodes paths before it routes them, so that these
 // characters could lead to another endpoint; no id or name contains them.
 function segment(text) {
-  if (!text || /^\.+$|[%/\\?#\p{Cc}]/u.test(text)) throw Object.assign(new Error(`Not an id: ${text}`), { status: 404 });
+  if (!text || /^\.+$|[%/\\?#\p{Cc}]/u.test(text))
+    throw Object.assign(new Error(`Not an id: ${text}`), { status: 404 });
   return encodeURIComponent(text);
 }

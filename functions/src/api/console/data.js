@@ -11,7 +11,10 @@ export { useData, refresh, usePolling, destinations, loadDestinations, refreshDe
 const FIRST_PAUSE_MS = 4000;
 const LAST_PAUSE_MS = 15000;
 
-const pause = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
+const pause = (milliseconds) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 
 // Data that was shown before, by key: pages that are opened again show it until it is loaded.
 const shownBefore = new Map();
@@ -23,7 +26,13 @@ const reloads = new Set();
 
 // Loads everything that the page shows again. Throws the problem if something could not be loaded.
 async function refresh() {
-  const problems = await Promise.all([loadDestinations().then(() => null, (problem) => problem), ...[...reloads].map((reload) => reload())]);
+  const problems = await Promise.all([
+    loadDestinations().then(
+      () => null,
+      (problem) => problem,
+    ),
+    ...[...reloads].map((reload) => reload()),
+  ]);
   const problem = problems.find(Boolean);
   if (problem) throw problem;
 }
@@ -40,7 +49,7 @@ function useData(key, load) {
   const reload = async () => {
     // An update that began under a former key ends now.
     if (presentKey.current !== key) return null;
-    const request = latest.current += 1;
+    const request = (latest.current += 1);
     try {
       const data = await load();
       shownBefore.delete(key);
@@ -63,7 +72,8 @@ function useData(key, load) {
       reloads.delete(reload);
     };
   }, [key]);
-  const setData = (change) => setState((before) => (before.key === key && before.data ? { ...before, data: change(before.data) } : before));
+  const setData = (change) =>
+    setState((before) => (before.key === key && before.data ? { ...before, data: change(before.data) } : before));
   const present = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
   return { isLoading: false, ...present, reload, setData };
 }
@@ -105,7 +115,9 @@ function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest =
       if (!isStopped && !refusal) timer = setTimeout(run, wait);
     };
     runNow.current = run;
-    const show = () => { if (!document.hidden) run(); };
+    const show = () => {
+      if (!document.hidden) run();
+    };
     document.addEventListener("visibilitychange", show);
     timer = setTimeout(run, wait);
     return () => {
@@ -127,7 +139,7 @@ let lastLoad = 0;
 
 // Loads the destinations. Returns whether they changed.
 async function loadDestinations() {
-  const load = lastLoad += 1;
+  const load = (lastLoad += 1);
   const before = JSON.stringify(destinations.value.list);
   try {
     const { data } = await call("GET", `destinations${query({ limit: 100 })}`);

@@ -11,108 +11,316 @@ import { openRoleSteps } from "./role.js";
 import { openReplay, ReplayList, replayNow, replayStarter } from "./replays.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { createStore, useStore } from "./store.js";
-import { announce, Badge, Button, Choices, confirmAction, CopyButton, Dialog, Empty, excerpt, Field, Form, isoTime, LiveNotice, localInput, Notice, openDialog, PageLinks, plural, Problem, Properties, Skeleton, Tabs, Time, Toggle } from "./ui.js";
+import {
+  announce,
+  Badge,
+  Button,
+  Choices,
+  confirmAction,
+  CopyButton,
+  Dialog,
+  Empty,
+  excerpt,
+  Field,
+  Form,
+  isoTime,
+  LiveNotice,
+  localInput,
+  Notice,
+  openDialog,
+  PageLinks,
+  plural,
+  Problem,
+  Properties,
+  Skeleton,
+  Tabs,
+  Time,
+  Toggle,
+} from "./ui.js";
 
-export { destinationPage };
+export { DestinationPage };
 
 const PAGE_SIZE_OF_DELIVERIES = 50;
 const COUNTED = 100;
 
-function destinationPage({ id }) {
+function DestinationPage({ id }) {
   const { list, problem } = useDestinations();
-  const { parameters: { view = "deliveries", error, event } } = useAddress();
+  const {
+    parameters: { view = "deliveries", error, event },
+  } = useAddress();
   const destination = list?.find(({ destinationId }) => destinationId === id);
   const name = destination ? destinationName(destination) : "Destination";
   useTitle(name);
-  useEffect(() => { loadDestinations().catch(() => {}); }, []);
+  useEffect(() => {
+    loadDestinations().catch(() => {});
+  }, []);
   const live = usePolling(loadDestinations);
   const closePanel = () => go(changed({ error: null, event: null }));
-  return h(Fragment, {},
+  return h(
+    Fragment,
+    {},
     h("a", { class: "back", href: link(["destinations"]) }, "Destinations"),
-    destination ? h(Fragment, {},
-      h(Overview, { destination, name }),
-      h(LiveNotice, { live }),
-      h(Tabs, { label: "Destination", present: view, tabs: [["deliveries", "Deliveries", link(["destinations", id])], ["replays", "Replays", link(["destinations", id], { view: "replays" })], ["settings", "Settings", link(["destinations", id], { view: "settings" })]] }),
-      view === "replays" && h(ReplayList, { destinationId: id }), view === "settings" && h(DestinationSettings, { destination, name }),
-      view === "deliveries" && h(DeliveryList, { destination, name }))
-      : h(Fragment, {}, h("h1", { tabIndex: -1 }, name), h(Problem, { problem, retry: loadDestinations }),
-        list ? h(Empty, { title: "Destination not found" }, "It may have been deleted.") : !problem && h(Skeleton)),
-    error && h(ErrorPanel, { id: error, key: error, close: closePanel }), event && h(EventPanel, { id: event, key: event, close: closePanel }));
+    destination
+      ? h(
+          Fragment,
+          {},
+          h(Overview, { destination, name }),
+          h(LiveNotice, { live }),
+          h(Tabs, {
+            label: "Destination",
+            present: view,
+            tabs: [
+              ["deliveries", "Deliveries", link(["destinations", id])],
+              ["replays", "Replays", link(["destinations", id], { view: "replays" })],
+              ["settings", "Settings", link(["destinations", id], { view: "settings" })],
+            ],
+          }),
+          view === "replays" && h(ReplayList, { destinationId: id }),
+          view === "settings" && h(DestinationSettings, { destination, name }),
+          view === "deliveries" && h(DeliveryList, { destination, name }),
+        )
+      : h(
+          Fragment,
+          {},
+          h("h1", { tabIndex: -1 }, name),
+          h(Problem, { problem, retry: loadDestinations }),
+          list ? h(Empty, { title: "Destination not found" }, "It may have been deleted.") : !problem && h(Skeleton),
+        ),
+    error && h(ErrorPanel, { id: error, key: error, close: closePanel }),
+    event && h(EventPanel, { id: event, key: event, close: closePanel }),
+  );
 }
 
 // Answers of AWS that new keys or another role may change.
-const REFUSED_ACCESS = /InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|Signature|Expired|AccessDenied|assume/i;
+const REFUSED_ACCESS =
+  /InvalidClientTokenId|UnrecognizedClient|InvalidAccessKeyId|Signature|Expired|AccessDenied|assume/i;
 
 // Health with what can be done about it.
 function Overview({ destination, name }) {
   const { mayChange } = useSession();
-  const { destinationId, enabled, health, verified, verification, type, url, region, eventBusName, credentials } = destination;
+  const { destinationId, enabled, health, verified, verification, type, url, region, eventBusName, credentials } =
+    destination;
   const { pending, lastFailure, failingSince } = health;
   const isFailing = ["failing", "retrying"].includes(health.status);
   const needsAccess = type === "eventbridge" && isFailing && REFUSED_ACCESS.test(lastFailure?.response ?? "");
   const showReplays = () => go(link(["destinations", destinationId], { view: "replays" }));
-  const replaceAccess = h(Button, { key: "access", kind: needsAccess ? "primary" : "", action: async () => editDestination(destination, "access") }, "Replace keys or role");
-  return h(Fragment, {},
-    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, name),
-      h("div", { class: "row" }, h("span", {}, enabled ? "Enabled" : "Disabled"), h(Toggle, { isOn: enabled, disabled: !mayChange, label: `Send to ${name}`, action: async () => (enabled ? disableDestination(destination, name) : enableDestination(destination, name)) }))),
-    h("section", { class: "card", "aria-label": "Health" },
+  const replaceAccess = h(
+    Button,
+    { key: "access", kind: needsAccess ? "primary" : "", action: async () => editDestination(destination, "access") },
+    "Replace keys or role",
+  );
+  return h(
+    Fragment,
+    {},
+    h(
+      "div",
+      { class: "row spread" },
+      h("h1", { tabIndex: -1 }, name),
+      h(
+        "div",
+        { class: "row" },
+        h("span", {}, enabled ? "Enabled" : "Disabled"),
+        h(Toggle, {
+          isOn: enabled,
+          disabled: !mayChange,
+          label: `Send to ${name}`,
+          action: async () => (enabled ? disableDestination(destination, name) : enableDestination(destination, name)),
+        }),
+      ),
+    ),
+    h(
+      "section",
+      { class: "card", "aria-label": "Health" },
       h("div", { class: "row" }, h(HealthBadge, destination), h(HealthText, { destination })),
-      lastFailure && h("p", {}, "Last failure ", h(Time, { at: lastFailure.at }), ": ", h("strong", {}, lastFailure.status ?? "no response"), " ", h("code", {}, excerpt(lastFailure.response))),
-      failingSince && isFailing && h("p", {}, h("a", { href: link(["errors"], { since: failingSince }) }, "Errors since then, with the users and workflows concerned")),
-      h(Properties, { pairs: [
-        ["Queued", pending.toLocaleString()], ["Last success", h(Time, { at: health.lastSuccessAt })], ["Last failure", h(Time, { at: health.lastFailureAt })],
-      ] }),
-      (verified || !isFailing) && h("p", {}, h(Badge, { kind: verified ? "good" : "warn" }, verified ? "verified" : "not verified"), " ", verification),
+      lastFailure &&
+        h(
+          "p",
+          {},
+          "Last failure ",
+          h(Time, { at: lastFailure.at }),
+          ": ",
+          h("strong", {}, lastFailure.status ?? "no response"),
+          " ",
+          h("code", {}, excerpt(lastFailure.response)),
+        ),
+      failingSince &&
+        isFailing &&
+        h(
+          "p",
+          {},
+          h(
+            "a",
+            { href: link(["errors"], { since: failingSince }) },
+            "Errors since then, with the users and workflows concerned",
+          ),
+        ),
+      h(Properties, {
+        pairs: [
+          ["Queued", pending.toLocaleString()],
+          ["Last success", h(Time, { at: health.lastSuccessAt })],
+          ["Last failure", h(Time, { at: health.lastFailureAt })],
+        ],
+      }),
+      (verified || !isFailing) &&
+        h(
+          "p",
+          {},
+          h(Badge, { kind: verified ? "good" : "warn" }, verified ? "verified" : "not verified"),
+          " ",
+          verification,
+        ),
       h(Missed, { destination, name, showReplays, key: `${enabled} ${pending > 0} ${health.lastSuccessAt}` }),
-      h(TestEvent, { destination, key: JSON.stringify([url, region, eventBusName, credentials, enabled]) },
-        credentials?.roleArn && !enabled && h(Button, { kind: verified ? "" : "primary", action: async () => openRoleSteps(destination) }, "Set up the role"),
+      h(
+        TestEvent,
+        { destination, key: JSON.stringify([url, region, eventBusName, credentials, enabled]) },
+        credentials?.roleArn &&
+          !enabled &&
+          h(
+            Button,
+            { kind: verified ? "" : "primary", action: async () => openRoleSteps(destination) },
+            "Set up the role",
+          ),
         needsAccess && replaceAccess,
-        pending > 0 && enabled && h(Button, { kind: needsAccess ? "" : "primary", action: () => replayNow(destination, showReplays) }, `Send ${plural(pending, "queued delivery", "queued deliveries")} now`),
-        enabled && h(Button, { action: async () => openReplay(destination, name, { started: showReplays }) }, "Replay …"),
-        type === "eventbridge" && isFailing && !needsAccess && replaceAccess)));
+        pending > 0 &&
+          enabled &&
+          h(
+            Button,
+            { kind: needsAccess ? "" : "primary", action: () => replayNow(destination, showReplays) },
+            `Send ${plural(pending, "queued delivery", "queued deliveries")} now`,
+          ),
+        enabled &&
+          h(Button, { action: async () => openReplay(destination, name, { started: showReplays }) }, "Replay …"),
+        type === "eventbridge" && isFailing && !needsAccess && replaceAccess,
+      ),
+    ),
+  );
 }
 
 // Buttons of a destination, with one that sends a test event, and its result.
 function TestEvent({ destination: { destinationId }, children }) {
   const { mayChange } = useSession();
   const [test, setTest] = useState(null);
-  return h(Fragment, {},
-    test && h(Notice, { kind: test.delivered ? "good" : "bad", role: "status" }, h("p", {}, h("strong", {}, test.delivered ? "Test event delivered" : "Test event not delivered"), " ", h(Time, { at: test.attempt.at }), `: ${test.attempt.status ?? "no response"} in ${test.attempt.latencyMs.toLocaleString()} ms. `, h("code", {}, excerpt(test.attempt.response)))),
-    mayChange && h("div", { class: "row" }, children, h(Button, { action: async () => {
-      setTest(null);
-      setTest(await call("POST", `destinations/${segment(destinationId)}/test`));
-      await refreshDestinations();
-    } }, "Send test event")));
+  return h(
+    Fragment,
+    {},
+    test &&
+      h(
+        Notice,
+        { kind: test.delivered ? "good" : "bad", role: "status" },
+        h(
+          "p",
+          {},
+          h("strong", {}, test.delivered ? "Test event delivered" : "Test event not delivered"),
+          " ",
+          h(Time, { at: test.attempt.at }),
+          `: ${test.attempt.status ?? "no response"} in ${test.attempt.latencyMs.toLocaleString()} ms. `,
+          h("code", {}, excerpt(test.attempt.response)),
+        ),
+      ),
+    mayChange &&
+      h(
+        "div",
+        { class: "row" },
+        children,
+        h(
+          Button,
+          {
+            action: async () => {
+              setTest(null);
+              setTest(await call("POST", `destinations/${segment(destinationId)}/test`));
+              await refreshDestinations();
+            },
+          },
+          "Send test event",
+        ),
+      ),
+  );
 }
 
 // Start of the time in which a destination was disabled, by its id, if what was recorded then was
 // not sent.
 const unsentSince = createStore(new Map());
 onSignOut(() => unsentSince.set(new Map()));
-const forgetUnsent = (destinationId) => unsentSince.set(new Map([...unsentSince.value].filter(([id]) => id !== destinationId)));
+const forgetUnsent = (destinationId) =>
+  unsentSince.set(new Map([...unsentSince.value].filter(([id]) => id !== destinationId)));
 
 // What an enabled destination has not got, and will not get by itself.
 function Missed({ destination, name, showReplays }) {
   const { destinationId, enabled } = destination;
   const { mayChange } = useSession();
   const since = useStore(unsentSince).get(destinationId);
-  const { data } = useData(`missed ${destinationId}`, async () => (enabled ? Promise.all(["cancelled", "failed"].map((status) =>
-    readPage(`destinations/${segment(destinationId)}/deliveries`, { status, limit: COUNTED }))) : []));
-  const counts = (data ?? []).map((page, index) => page.data.length > 0 && `${page.data.length}${page.cursor ? " or more" : ""} ${["cancelled", "failed"][index]}`).filter(Boolean);
+  const { data } = useData(`missed ${destinationId}`, async () =>
+    enabled
+      ? Promise.all(
+          ["cancelled", "failed"].map((status) =>
+            readPage(`destinations/${segment(destinationId)}/deliveries`, { status, limit: COUNTED }),
+          ),
+        )
+      : [],
+  );
+  const counts = (data ?? [])
+    .map(
+      (page, index) =>
+        page.data.length > 0 && `${page.data.length}${page.cursor ? " or more" : ""} ${["cancelled", "failed"][index]}`,
+    )
+    .filter(Boolean);
   const isOne = (data ?? []).reduce((sum, page) => sum + page.data.length, 0) === 1;
   if (!enabled || (!counts.length && !since)) return null;
-  return h(Notice, { kind: "warn" }, h("p", {}, counts.length > 0 && `Not sent: ${counts.join(" and ")} ${isOne ? "delivery" : "deliveries"}. `, since && h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent.")),
-    mayChange && h(Button, { action: async () => openReplay(destination, name, { since: counts.length ? undefined : since, started: () => {
-      forgetUnsent(destinationId);
-      showReplays();
-    } }) }, "Replay these"));
+  return h(
+    Notice,
+    { kind: "warn" },
+    h(
+      "p",
+      {},
+      counts.length > 0 && `Not sent: ${counts.join(" and ")} ${isOne ? "delivery" : "deliveries"}. `,
+      since &&
+        h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent."),
+    ),
+    mayChange &&
+      h(
+        Button,
+        {
+          action: async () =>
+            openReplay(destination, name, {
+              since: counts.length ? undefined : since,
+              started: () => {
+                forgetUnsent(destinationId);
+                showReplays();
+              },
+            }),
+        },
+        "Replay these",
+      ),
+  );
 }
 
 function disableDestination({ destinationId, health: { pending } }, name) {
   confirmAction({
-    title: `Disable ${name}?`, submit: "Disable", text: h(Fragment, {},
-      h("p", {}, pending > 0 ? h(Fragment, {}, "It cancels ", h("strong", {}, plural(pending, "queued delivery", "queued deliveries")), ". ") : "Nothing is queued. ", "Sending stops within a minute."),
-      h("p", {}, "Errors are recorded as before. When you enable it again, you can send what was cancelled and what was recorded meanwhile.")),
+    title: `Disable ${name}?`,
+    submit: "Disable",
+    text: h(
+      Fragment,
+      {},
+      h(
+        "p",
+        {},
+        pending > 0
+          ? h(
+              Fragment,
+              {},
+              "It cancels ",
+              h("strong", {}, plural(pending, "queued delivery", "queued deliveries")),
+              ". ",
+            )
+          : "Nothing is queued. ",
+        "Sending stops within a minute.",
+      ),
+      h(
+        "p",
+        {},
+        "Errors are recorded as before. When you enable it again, you can send what was cancelled and what was recorded meanwhile.",
+      ),
+    ),
     action: async () => {
       await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: false });
       announce(`${name} is disabled.`);
@@ -126,33 +334,80 @@ async function enableDestination({ destinationId, disabledAt }, name) {
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
   // However the dialog is closed.
   unsentSince.set(new Map([...unsentSince.value, [destinationId, disabledAt]]));
-  const { data: cancelled } = await readPage(`destinations/${segment(destinationId)}/deliveries`, { status: "cancelled", limit: COUNTED });
+  const { data: cancelled } = await readPage(`destinations/${segment(destinationId)}/deliveries`, {
+    status: "cancelled",
+    limit: COUNTED,
+  });
   await refreshDestinations();
   announce(`${name} is enabled.`);
   const startReplays = replayStarter(destinationId);
-  openDialog((close) => h(Dialog, { title: `${name} is enabled. Send what it missed?`, close }, h(Form, {
-    submit: "Send", secondary: h(Button, { action: async () => close() }, "Not now"),
-    send: async ({ since }, form) => {
-      const chosen = form.getAll("missed");
-      if (!chosen.length) throw new Error("Choose what to send, or “Not now”.");
-      await startReplays([chosen.includes("cancelled") && { cancelled: true }, chosen.includes("recorded") && { since: isoTime(since) }].filter(Boolean));
-      forgetUnsent(destinationId);
-      close();
-      go(link(["destinations", destinationId], { view: "replays" }));
-    },
-  }, h(Choices, { label: "Send", name: "missed", chosen: [cancelled.length > 0 && "cancelled", "recorded"], options: [
-    ["cancelled", `${cancelled.length >= COUNTED ? `${COUNTED} or more cancelled deliveries` : plural(cancelled.length, "cancelled delivery", "cancelled deliveries")}`], ["recorded", "What was recorded while it was disabled"]] }),
-  h(Field, { label: "Disabled since", name: "since", type: "datetime-local", step: 1, required: true, isWide: true, value: localInput(disabledAt), hint: "Errors and events recorded since then are sent." }))));
+  openDialog((close) =>
+    h(
+      Dialog,
+      { title: `${name} is enabled. Send what it missed?`, close },
+      h(
+        Form,
+        {
+          submit: "Send",
+          secondary: h(Button, { action: async () => close() }, "Not now"),
+          send: async ({ since }, form) => {
+            const chosen = form.getAll("missed");
+            if (!chosen.length) throw new Error("Choose what to send, or “Not now”.");
+            await startReplays(
+              [
+                chosen.includes("cancelled") && { cancelled: true },
+                chosen.includes("recorded") && { since: isoTime(since) },
+              ].filter(Boolean),
+            );
+            forgetUnsent(destinationId);
+            close();
+            go(link(["destinations", destinationId], { view: "replays" }));
+          },
+        },
+        h(Choices, {
+          label: "Send",
+          name: "missed",
+          chosen: [cancelled.length > 0 && "cancelled", "recorded"],
+          options: [
+            [
+              "cancelled",
+              `${cancelled.length >= COUNTED ? `${COUNTED} or more cancelled deliveries` : plural(cancelled.length, "cancelled delivery", "cancelled deliveries")}`,
+            ],
+            ["recorded", "What was recorded while it was disabled"],
+          ],
+        }),
+        h(Field, {
+          label: "Disabled since",
+          name: "since",
+          type: "datetime-local",
+          step: 1,
+          required: true,
+          isWide: true,
+          value: localInput(disabledAt),
+          hint: "Errors and events recorded since then are sent.",
+        }),
+      ),
+    ),
+  );
 }
 
-const STATUSES = [["", "All"], ["pending", "Pending"], ["failed", "Failed"], ["cancelled", "Cancelled"], ["delivered", "Delivered on retry"]];
+const STATUSES = [
+  ["", "All"],
+  ["pending", "Pending"],
+  ["failed", "Failed"],
+  ["cancelled", "Cancelled"],
+  ["delivered", "Delivered on retry"],
+];
 
 // Deliveries by status. Chosen ones can be replayed.
 function DeliveryList({ destination, name }) {
   const { mayChange } = useSession();
-  const { parameters: { status = "", cursor } } = useAddress();
+  const {
+    parameters: { status = "", cursor },
+  } = useAddress();
   const { destinationId, health, enabled } = destination;
-  const load = () => readPage(`destinations/${segment(destinationId)}/deliveries`, { status, cursor, limit: PAGE_SIZE_OF_DELIVERIES });
+  const load = () =>
+    readPage(`destinations/${segment(destinationId)}/deliveries`, { status, cursor, limit: PAGE_SIZE_OF_DELIVERIES });
   const deliveries = useData(`deliveries ${destinationId} ${status} ${cursor ?? ""}`, load);
   const [chosen, setChosen] = useState(new Set());
   useEffect(() => setChosen(new Set()), [status, cursor]);
@@ -175,30 +430,148 @@ function DeliveryList({ destination, name }) {
   // Those that are still listed.
   const picked = isSelectable ? all.filter((delivery) => chosen.has(idOf(delivery))) : [];
   const isAllPicked = picked.length === all.length;
-  const selected = () => ({ errorIds: picked.map(({ errorId }) => errorId).filter(Boolean), eventIds: picked.map(({ eventId }) => eventId).filter(Boolean) });
-  return h(Fragment, {},
-    h("div", { class: "row spread" }, h("div", { class: "segments", role: "group", "aria-label": "Status" }, STATUSES.map(([value, title]) => h("a", { key: value, href: changed({ status: value || null, cursor: null }), "aria-current": value === status ? "true" : undefined }, title))),
-      picked.length > 0 && h(Button, { kind: "primary", action: async () => openReplay(destination, name, { selected: selected(), started: () => go(link(["destinations", destinationId], { view: "replays" })) }) }, `Replay ${plural(picked.length, "selected delivery", "selected deliveries")}`)),
+  const selected = () => ({
+    errorIds: picked.map(({ errorId }) => errorId).filter(Boolean),
+    eventIds: picked.map(({ eventId }) => eventId).filter(Boolean),
+  });
+  return h(
+    Fragment,
+    {},
+    h(
+      "div",
+      { class: "row spread" },
+      h(
+        "div",
+        { class: "segments", role: "group", "aria-label": "Status" },
+        STATUSES.map(([value, title]) =>
+          h(
+            "a",
+            {
+              key: value,
+              href: changed({ status: value || null, cursor: null }),
+              "aria-current": value === status ? "true" : undefined,
+            },
+            title,
+          ),
+        ),
+      ),
+      picked.length > 0 &&
+        h(
+          Button,
+          {
+            kind: "primary",
+            action: async () =>
+              openReplay(destination, name, {
+                selected: selected(),
+                started: () => go(link(["destinations", destinationId], { view: "replays" })),
+              }),
+          },
+          `Replay ${plural(picked.length, "selected delivery", "selected deliveries")}`,
+        ),
+    ),
     h(Problem, { problem: deliveries.problem, retry: deliveries.reload }),
     !deliveries.data && deliveries.isLoading && h(Skeleton, { rows: 6 }),
-    deliveries.data && (all.length ? h("div", { class: "table" }, h("table", {},
-      h("thead", {}, h("tr", {}, isSelectable && h("th", { class: "pick" }, h("input", { type: "checkbox", "aria-label": "Select all", checked: isAllPicked, onChange: () => setChosen(new Set(isAllPicked ? [] : all.map(idOf))) })),
-        ["Record", "Status", "Last attempt", "Attempts", "Next attempt"].map((title) => h("th", { key: title }, title)))),
-      h("tbody", {}, all.map((delivery) => h(DeliveryRow, { key: idOf(delivery), delivery, pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) } })))))
-      : h(Empty, { title: "No deliveries", cursor: deliveries.data.cursor }, status ? `There are no ${status} deliveries.` : "What is delivered at the first attempt is not listed: open an error to see its deliveries.")),
-    h(PageLinks, { cursor: deliveries.data?.cursor, older: "Older deliveries" }));
+    deliveries.data &&
+      (all.length
+        ? h(
+            "div",
+            { class: "table" },
+            h(
+              "table",
+              {},
+              h(
+                "thead",
+                {},
+                h(
+                  "tr",
+                  {},
+                  isSelectable &&
+                    h(
+                      "th",
+                      { class: "pick" },
+                      h("input", {
+                        type: "checkbox",
+                        "aria-label": "Select all",
+                        checked: isAllPicked,
+                        onChange: () => setChosen(new Set(isAllPicked ? [] : all.map(idOf))),
+                      }),
+                    ),
+                  ["Record", "Status", "Last attempt", "Attempts", "Next attempt"].map((title) =>
+                    h("th", { key: title }, title),
+                  ),
+                ),
+              ),
+              h(
+                "tbody",
+                {},
+                all.map((delivery) =>
+                  h(DeliveryRow, {
+                    key: idOf(delivery),
+                    delivery,
+                    pick: isSelectable && {
+                      isChosen: chosen.has(idOf(delivery)),
+                      toggle: () => toggle(idOf(delivery)),
+                    },
+                  }),
+                ),
+              ),
+            ),
+          )
+        : h(
+            Empty,
+            { title: "No deliveries", cursor: deliveries.data.cursor },
+            status
+              ? `There are no ${status} deliveries.`
+              : "What is delivered at the first attempt is not listed: open an error to see its deliveries.",
+          )),
+    h(PageLinks, { cursor: deliveries.data?.cursor, older: "Older deliveries" }),
+  );
 }
 
 // A delivery that is due waits until the destination accepts a probe.
-const NextAttempt = ({ at }) => (at ? h(Time, { at, past: h("span", { class: "quiet" }, "after the next success") }) : h("span", { class: "quiet" }, "none"));
+const NextAttempt = ({ at }) =>
+  at
+    ? h(Time, { at, past: h("span", { class: "quiet" }, "after the next success") })
+    : h("span", { class: "quiet" }, "none");
 
 function DeliveryRow({ delivery: { errorId, eventId, status, attempts, nextAttemptAt }, pick }) {
   const last = attempts.at(-1);
   const id = errorId ?? eventId;
-  return h("tr", {},
-    pick && h("td", { class: "pick" }, h("input", { type: "checkbox", checked: pick.isChosen, onChange: pick.toggle, "aria-label": `Select ${id}` })),
-    h("td", { class: "nowrap" }, h("a", { href: changed(errorId ? { error: id } : { event: id }), title: id }, `${errorId ? "Error" : "Event"} …${id.slice(-6)}`), h(CopyButton, { text: id, label: `Copy id ${id}` })),
+  return h(
+    "tr",
+    {},
+    pick &&
+      h(
+        "td",
+        { class: "pick" },
+        h("input", { type: "checkbox", checked: pick.isChosen, onChange: pick.toggle, "aria-label": `Select ${id}` }),
+      ),
+    h(
+      "td",
+      { class: "nowrap" },
+      h(
+        "a",
+        { href: changed(errorId ? { error: id } : { event: id }), title: id },
+        `${errorId ? "Error" : "Event"} …${id.slice(-6)}`,
+      ),
+      h(CopyButton, { text: id, label: `Copy id ${id}` }),
+    ),
     h("td", {}, h(Badge, { kind: DELIVERY_KINDS[status] }, status)),
-    h("td", { class: "text" }, last ? h(Fragment, {}, h("strong", {}, last.status ?? "no response"), " ", h(Time, { at: last.at }), last.response && h("code", { class: "block" }, excerpt(last.response, 120))) : h("span", { class: "quiet" }, "none yet")),
-    h("td", { "data-label": "Attempts:" }, attempts.length), h("td", { class: "nowrap", "data-label": "Next attempt:" }, h(NextAttempt, { at: nextAttemptAt })));
+    h(
+      "td",
+      { class: "text" },
+      last
+        ? h(
+            Fragment,
+            {},
+            h("strong", {}, last.status ?? "no response"),
+            " ",
+            h(Time, { at: last.at }),
+            last.response && h("code", { class: "block" }, excerpt(last.response, 120)),
+          )
+        : h("span", { class: "quiet" }, "none yet"),
+    ),
+    h("td", { "data-label": "Attempts:" }, attempts.length),
+    h("td", { class: "nowrap", "data-label": "Next attempt:" }, h(NextAttempt, { at: nextAttemptAt })),
+  );
 }

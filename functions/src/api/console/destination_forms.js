@@ -6,51 +6,170 @@ import { refreshDestinations } from "./data.js";
 import { destinationName, maskedUrl, UserLink, WorkflowLink } from "./names.js";
 import { openRoleSteps, RoleField, RoleReplacement } from "./role.js";
 import { go, link } from "./route.js";
-import { announce, Button, Choices, Code, confirmAction, CopyButton, Dialog, Field, Form, Id, Json, openDialog, plural, Properties, Section, Time } from "./ui.js";
+import {
+  announce,
+  Button,
+  Choices,
+  Code,
+  confirmAction,
+  CopyButton,
+  Dialog,
+  Field,
+  Form,
+  Id,
+  Json,
+  openDialog,
+  plural,
+  Properties,
+  Section,
+  Time,
+} from "./ui.js";
 
 export { openNewDestination, editDestination, DestinationSettings };
 
 // Errors and events that a destination can send, by the values of the API.
 const SUBSCRIPTIONS = new Map([
-  ["error", "Errors of workflows"], ["installation.*", "Installation events"], ["workflow.*", "Workflow events"],
-  ["credential.*", "Credential events (never secrets)"], ["user.*", "User events"],
+  ["error", "Errors of workflows"],
+  ["installation.*", "Installation events"],
+  ["workflow.*", "Workflow events"],
+  ["credential.*", "Credential events (never secrets)"],
+  ["user.*", "User events"],
 ]);
 const FILTER_FIELDS = [
-  ["userId", "Users", "Ids, usernames or email addresses"], ["workflowId", "Workflows", "Ids"],
-  ["integrationId", "Integrations", "Ids, one a line", true], ["blockType", "Block types", "One a line, for example alloy.shopify. Applies to errors only", true],
+  ["userId", "Users", "Ids, usernames or email addresses"],
+  ["workflowId", "Workflows", "Ids"],
+  ["integrationId", "Integrations", "Ids, one a line", true],
+  ["blockType", "Block types", "One a line, for example alloy.shopify. Applies to errors only", true],
 ];
 
 // Returns the values of a field. The engine may choose texts with spaces and commas, which are one
 // a line.
-const splitList = (text, isByLine) => text.split(isByLine ? "\n" : /[\s,]+/).map((value) => value.trim()).filter(Boolean);
+const splitList = (text, isByLine) =>
+  text
+    .split(isByLine ? "\n" : /[\s,]+/)
+    .map((value) => value.trim())
+    .filter(Boolean);
 
 // Returns what a form has chosen: the events, and the filter, which is null without a list.
 function chosenRecords(values, form) {
-  const filter = Object.fromEntries(FILTER_FIELDS.map(([name, , , isByLine]) => [name, splitList(values[name], isByLine)]).filter(([, list]) => list.length));
+  const filter = Object.fromEntries(
+    FILTER_FIELDS.map(([name, , , isByLine]) => [name, splitList(values[name], isByLine)]).filter(
+      ([, list]) => list.length,
+    ),
+  );
   return { events: form.getAll("events"), filter: Object.keys(filter).length ? filter : null };
 }
 
 // Choice of the errors and events that are sent. Single types of events that were set through the
 // API are kept.
-const RecordFields = ({ events = ["error"], filter }) => h(Fragment, {},
-  h(Choices, { label: "Send", name: "events", chosen: events, options: [...new Set([...SUBSCRIPTIONS.keys(), ...events])].map((value) => [value, SUBSCRIPTIONS.get(value) ?? value]) }),
-  h("details", { class: "wide", open: Boolean(filter && Object.keys(filter).length) }, h("summary", {}, "Only those of certain users, workflows, integrations or blocks"),
-    h("div", { class: "form" }, h("p", { class: "wide quiet" }, "Separate several users and workflows with commas. What is sent matches all fields that are filled."),
-      FILTER_FIELDS.map(([name, label, hint, isByLine]) => h(Field, { key: name, label, name, hint, value: filter?.[name]?.join(isByLine ? "\n" : ", "), ...(isByLine && { text: true, rows: 3 }) })))));
+const RecordFields = ({ events = ["error"], filter }) =>
+  h(
+    Fragment,
+    {},
+    h(Choices, {
+      label: "Send",
+      name: "events",
+      chosen: events,
+      options: [...new Set([...SUBSCRIPTIONS.keys(), ...events])].map((value) => [
+        value,
+        SUBSCRIPTIONS.get(value) ?? value,
+      ]),
+    }),
+    h(
+      "details",
+      { class: "wide", open: Boolean(filter && Object.keys(filter).length) },
+      h("summary", {}, "Only those of certain users, workflows, integrations or blocks"),
+      h(
+        "div",
+        { class: "form" },
+        h(
+          "p",
+          { class: "wide quiet" },
+          "Separate several users and workflows with commas. What is sent matches all fields that are filled.",
+        ),
+        FILTER_FIELDS.map(([name, label, hint, isByLine]) =>
+          h(Field, {
+            key: name,
+            label,
+            name,
+            hint,
+            value: filter?.[name]?.join(isByLine ? "\n" : ", "),
+            ...(isByLine && { text: true, rows: 3 }),
+          }),
+        ),
+      ),
+    ),
+  );
 
-const NameField = ({ value }) => h(Field, { label: "Name", name: "name", value, isWide: true, maxLength: 256, hint: "How you recognise it, for example Support desk" });
-const UrlField = ({ value }) => h(Field, { label: "URL", name: "url", type: "url", required: true, isWide: true, value, hint: "HTTPS, with a public address. Without user and password" });
-const BusFields = ({ region, eventBusName }) => h(Fragment, {},
-  h(Field, { label: "Region", name: "region", required: true, value: region, hint: "For example eu-central-1" }),
-  h(Field, { label: "Event bus name or ARN", name: "eventBusName", required: true, value: eventBusName }));
-const KeyFields = () => h(Fragment, {},
-  h(Field, { label: "Access key id", name: "accessKeyId", required: true }),
-  h(Field, { label: "Secret access key", name: "secretAccessKey", class: "secret", required: true, hint: "Encrypted, and never shown again" }),
-  h(Field, { label: "Session token", name: "sessionToken", class: "secret", isWide: true, hint: "For temporary keys only" }));
-const keysOf = ({ accessKeyId, secretAccessKey, sessionToken }) => ({ accessKeyId: accessKeyId.trim(), secretAccessKey: secretAccessKey.trim(), ...(sessionToken && { sessionToken: sessionToken.trim() }) });
+const NameField = ({ value }) =>
+  h(Field, {
+    label: "Name",
+    name: "name",
+    value,
+    isWide: true,
+    maxLength: 256,
+    hint: "How you recognise it, for example Support desk",
+  });
+const UrlField = ({ value }) =>
+  h(Field, {
+    label: "URL",
+    name: "url",
+    type: "url",
+    required: true,
+    isWide: true,
+    value,
+    hint: "HTTPS, with a public address. Without user and password",
+  });
+const BusFields = ({ region, eventBusName }) =>
+  h(
+    Fragment,
+    {},
+    h(Field, { label: "Region", name: "region", required: true, value: region, hint: "For example eu-central-1" }),
+    h(Field, { label: "Event bus name or ARN", name: "eventBusName", required: true, value: eventBusName }),
+  );
+const KeyFields = () =>
+  h(
+    Fragment,
+    {},
+    h(Field, { label: "Access key id", name: "accessKeyId", required: true }),
+    h(Field, {
+      label: "Secret access key",
+      name: "secretAccessKey",
+      class: "secret",
+      required: true,
+      hint: "Encrypted, and never shown again",
+    }),
+    h(Field, {
+      label: "Session token",
+      name: "sessionToken",
+      class: "secret",
+      isWide: true,
+      hint: "For temporary keys only",
+    }),
+  );
+const keysOf = ({ accessKeyId, secretAccessKey, sessionToken }) => ({
+  accessKeyId: accessKeyId.trim(),
+  secretAccessKey: secretAccessKey.trim(),
+  ...(sessionToken && { sessionToken: sessionToken.trim() }),
+});
 
-const Segments = ({ label, options, value, set }) => h("div", { class: "segments wide", role: "group", "aria-label": label },
-  options.map(([option, title]) => h("button", { key: option, type: "button", "aria-current": option === value ? "true" : undefined, onClick: () => set(option) }, title)));
+const Segments = ({ label, options, value, set }) =>
+  h(
+    "div",
+    { class: "segments wide", role: "group", "aria-label": label },
+    options.map(([option, title]) =>
+      h(
+        "button",
+        {
+          key: option,
+          type: "button",
+          "aria-current": option === value ? "true" : undefined,
+          onClick: () => set(option),
+        },
+        title,
+      ),
+    ),
+  );
 
 function openNewDestination() {
   openDialog((close) => h(Dialog, { title: "Add destination", close }, h(NewDestination, { close })));
@@ -60,52 +179,158 @@ function NewDestination({ close }) {
   const [type, setType] = useState("webhook");
   const [access, setAccess] = useState("role");
   const isBus = type === "eventbridge";
-  return h(Form, { submit: "Save", secondary: h(Button, { action: close }, "Cancel"), send: async (values, form) => {
-    const { events, filter } = chosenRecords(values, form);
-    const common = { type, events, ...(values.name && { name: values.name }), ...(filter && { filter }) };
-    const target = isBus
-      ? { region: values.region.trim(), eventBusName: values.eventBusName.trim(), credentials: access === "role" ? { roleArn: values.roleArn.trim() } : keysOf(values) }
-      : { url: values.url.trim(), ...(values.description && { description: values.description }) };
-    const saved = await call("POST", "destinations", { ...common, ...target });
-    close();
-    go(link(["destinations", saved.destinationId]));
-    // The secret is shown only once, whatever happens next.
-    if (saved.secret) showSecret(saved.secret);
-    await refreshDestinations();
-    if (saved.secret) return;
-    if (access === "role") openRoleSteps(saved);
-    else announce(saved.verified ? "Saved and verified." : "Saved, but not verified: see what AWS answered.");
-  } },
-  h(Segments, { label: "Type", value: type, set: setType, options: [["webhook", "Webhook"], ["eventbridge", "Amazon EventBridge"]] }),
-  h(NameField, {}),
-  isBus ? h(Fragment, { key: "bus" }, h(BusFields, {}), h(Segments, { label: "Access", value: access, set: setAccess, options: [["role", "Role (recommended)"], ["keys", "Access keys"]] }),
-    access === "role" ? h(RoleField, {}) : h(KeyFields),
-    h("p", { class: "wide quiet" }, access === "role" ? "Saving shows what the role must trust. The destination is enabled when AWS has accepted the role." : "Saving checks the connection: it asks AWS whether the bus exists, and sends a test event."))
-    : h(Fragment, { key: "webhook" }, h(UrlField, {}), h(Field, { label: "Description", name: "description", isWide: true, maxLength: 256 })),
-  h(RecordFields, {}));
+  return h(
+    Form,
+    {
+      submit: "Save",
+      secondary: h(Button, { action: close }, "Cancel"),
+      send: async (values, form) => {
+        const { events, filter } = chosenRecords(values, form);
+        const common = { type, events, ...(values.name && { name: values.name }), ...(filter && { filter }) };
+        const target = isBus
+          ? {
+              region: values.region.trim(),
+              eventBusName: values.eventBusName.trim(),
+              credentials: access === "role" ? { roleArn: values.roleArn.trim() } : keysOf(values),
+            }
+          : { url: values.url.trim(), ...(values.description && { description: values.description }) };
+        const saved = await call("POST", "destinations", { ...common, ...target });
+        close();
+        go(link(["destinations", saved.destinationId]));
+        // The secret is shown only once, whatever happens next.
+        if (saved.secret) showSecret(saved.secret);
+        await refreshDestinations();
+        if (saved.secret) return;
+        if (access === "role") openRoleSteps(saved);
+        else announce(saved.verified ? "Saved and verified." : "Saved, but not verified: see what AWS answered.");
+      },
+    },
+    h(Segments, {
+      label: "Type",
+      value: type,
+      set: setType,
+      options: [
+        ["webhook", "Webhook"],
+        ["eventbridge", "Amazon EventBridge"],
+      ],
+    }),
+    h(NameField, {}),
+    isBus
+      ? h(
+          Fragment,
+          { key: "bus" },
+          h(BusFields, {}),
+          h(Segments, {
+            label: "Access",
+            value: access,
+            set: setAccess,
+            options: [
+              ["role", "Role (recommended)"],
+              ["keys", "Access keys"],
+            ],
+          }),
+          access === "role" ? h(RoleField, {}) : h(KeyFields),
+          h(
+            "p",
+            { class: "wide quiet" },
+            access === "role"
+              ? "Saving shows what the role must trust. The destination is enabled when AWS has accepted the role."
+              : "Saving checks the connection: it asks AWS whether the bus exists, and sends a test event.",
+          ),
+        )
+      : h(
+          Fragment,
+          { key: "webhook" },
+          h(UrlField, {}),
+          h(Field, { label: "Description", name: "description", isWide: true, maxLength: 256 }),
+        ),
+    h(RecordFields, {}),
+  );
 }
 
 function showSecret(secret) {
-  openDialog((close) => h(Dialog, { title: "Webhook secret" },
-    h("p", {}, "This secret signs the requests. It is shown only once: keep it where your endpoint verifies signatures."),
-    h("div", { class: "code" }, h("pre", { tabIndex: 0, role: "group", "aria-label": "Secret" }, secret), h(CopyButton, { text: secret, label: "Copy secret" })),
-    h("div", { class: "row actions" }, h(Button, { kind: "primary", action: close }, "Done"))), { stays: true });
+  openDialog(
+    (close) =>
+      h(
+        Dialog,
+        { title: "Webhook secret" },
+        h(
+          "p",
+          {},
+          "This secret signs the requests. It is shown only once: keep it where your endpoint verifies signatures.",
+        ),
+        h(
+          "div",
+          { class: "code" },
+          h("pre", { tabIndex: 0, role: "group", "aria-label": "Secret" }, secret),
+          h(CopyButton, { text: secret, label: "Copy secret" }),
+        ),
+        h("div", { class: "row actions" }, h(Button, { kind: "primary", action: close }, "Done")),
+      ),
+    { stays: true },
+  );
 }
 
 // Forms that edit a part of a destination: title, fields, and what they contain.
 const EDITORS = {
-  name: ["Change name", (destination) => h(Fragment, {}, h(NameField, { value: destination.name }), destination.type === "webhook" && h(Field, { label: "Description", name: "description", isWide: true, maxLength: 256, value: destination.description })),
-    ({ name, description }) => ({ name: name || null, ...(description !== undefined && { description: description || null }) })],
-  records: ["Change what is sent", (destination) => h(RecordFields, destination), (values, form) => chosenRecords(values, form)],
-  url: ["Change URL", ({ url }) => h(Fragment, {}, h(UrlField, { value: url }), h("p", { class: "wide quiet" }, "Queued deliveries go to the new URL.")), ({ url }) => ({ url: url.trim() })],
-  bus: ["Change bus", (destination) => h(Fragment, {}, h(BusFields, destination), h("p", { class: "wide quiet" }, "Saving checks that the present keys or role may use this bus.")), ({ region, eventBusName }) => ({ region: region.trim(), eventBusName: eventBusName.trim() })],
+  name: [
+    "Change name",
+    (destination) =>
+      h(
+        Fragment,
+        {},
+        h(NameField, { value: destination.name }),
+        destination.type === "webhook" &&
+          h(Field, {
+            label: "Description",
+            name: "description",
+            isWide: true,
+            maxLength: 256,
+            value: destination.description,
+          }),
+      ),
+    ({ name, description }) => ({
+      name: name || null,
+      ...(description !== undefined && { description: description || null }),
+    }),
+  ],
+  records: [
+    "Change what is sent",
+    (destination) => h(RecordFields, destination),
+    (values, form) => chosenRecords(values, form),
+  ],
+  url: [
+    "Change URL",
+    ({ url }) =>
+      h(
+        Fragment,
+        {},
+        h(UrlField, { value: url }),
+        h("p", { class: "wide quiet" }, "Queued deliveries go to the new URL."),
+      ),
+    ({ url }) => ({ url: url.trim() }),
+  ],
+  bus: [
+    "Change bus",
+    (destination) =>
+      h(
+        Fragment,
+        {},
+        h(BusFields, destination),
+        h("p", { class: "wide quiet" }, "Saving checks that the present keys or role may use this bus."),
+      ),
+    ({ region, eventBusName }) => ({ region: region.trim(), eventBusName: eventBusName.trim() }),
+  ],
 };
 
 // Text of a value, in which the order of a list and of the members of a filter does not matter.
 function comparable(value) {
   if (!value || typeof value !== "object") return value ?? "";
   const lists = Array.isArray(value) ? [["", value]] : Object.entries(value).filter(([, list]) => list?.length);
-  return lists.map(([name, list]) => JSON.stringify([name, list.toSorted()])).toSorted().join();
+  return lists
+    .map(([name, list]) => JSON.stringify([name, list.toSorted()]))
+    .toSorted()
+    .join();
 }
 
 // Opens the editor of a part of a destination: `name`, `records`, `url`, `bus` or `access`.
@@ -115,52 +340,179 @@ function editDestination(destination, part) {
     return;
   }
   const [title, fields, body] = EDITORS[part];
-  openDialog((close) => h(Dialog, { title, close }, h(Form, { submit: "Save", secondary: h(Button, { action: close }, "Cancel"), send: async (values, form) => {
-    // What was not edited may have been changed by someone else.
-    const edited = Object.entries(body(values, form)).filter(([member, value]) => comparable(value) !== comparable(destination[member]));
-    if (edited.length) await call("PATCH", `destinations/${segment(destination.destinationId)}`, Object.fromEntries(edited));
-    close();
-    announce("Saved.");
-    await refreshDestinations();
-  } }, fields(destination))));
+  openDialog((close) =>
+    h(
+      Dialog,
+      { title, close },
+      h(
+        Form,
+        {
+          submit: "Save",
+          secondary: h(Button, { action: close }, "Cancel"),
+          send: async (values, form) => {
+            // What was not edited may have been changed by someone else.
+            const edited = Object.entries(body(values, form)).filter(
+              ([member, value]) => comparable(value) !== comparable(destination[member]),
+            );
+            if (edited.length)
+              await call("PATCH", `destinations/${segment(destination.destinationId)}`, Object.fromEntries(edited));
+            close();
+            announce("Saved.");
+            await refreshDestinations();
+          },
+        },
+        fields(destination),
+      ),
+    ),
+  );
 }
 
 function AccessForm({ destination, close }) {
   const [access, setAccess] = useState(destination.credentials.roleArn ? "role" : "keys");
   const secondary = h(Button, { action: close }, "Cancel");
-  return h(Fragment, {}, h(Segments, { label: "Access", value: access, set: setAccess, options: [["keys", "Access keys"], ["role", "Role"]] }),
-    access === "role" ? h(RoleReplacement, { destination, close, secondary }) : h(Form, { submit: "Check and replace", secondary, send: async (values) => {
-      await call("PATCH", `destinations/${segment(destination.destinationId)}`, { credentials: keysOf(values) });
-      close();
-      announce("The new keys are used.");
-      await refreshDestinations();
-    } }, h(KeyFields), h("p", { class: "wide quiet" }, "The present credentials are used until AWS has accepted the new keys.")));
+  return h(
+    Fragment,
+    {},
+    h(Segments, {
+      label: "Access",
+      value: access,
+      set: setAccess,
+      options: [
+        ["keys", "Access keys"],
+        ["role", "Role"],
+      ],
+    }),
+    access === "role"
+      ? h(RoleReplacement, { destination, close, secondary })
+      : h(
+          Form,
+          {
+            submit: "Check and replace",
+            secondary,
+            send: async (values) => {
+              await call("PATCH", `destinations/${segment(destination.destinationId)}`, {
+                credentials: keysOf(values),
+              });
+              close();
+              announce("The new keys are used.");
+              await refreshDestinations();
+            },
+          },
+          h(KeyFields),
+          h("p", { class: "wide quiet" }, "The present credentials are used until AWS has accepted the new keys."),
+        ),
+  );
 }
 
 // Settings of a destination, each with a button that edits it.
 function DestinationSettings({ destination, name }) {
   const { mayChange } = useSession();
-  const { destinationId, type, url, description, region, eventBusName, credentials, events, filter, retryPolicy, createdAt, updatedAt, policy, trustPolicy } = destination;
+  const {
+    destinationId,
+    type,
+    url,
+    description,
+    region,
+    eventBusName,
+    credentials,
+    events,
+    filter,
+    retryPolicy,
+    createdAt,
+    updatedAt,
+    policy,
+    trustPolicy,
+  } = destination;
   const path = `destinations/${segment(destinationId)}`;
-  const edit = (part, title = "Edit") => mayChange && h(Button, { action: async () => editDestination(destination, part) }, title);
-  return h(Fragment, {},
-    h(Section, { title: "General", actions: edit("name") }, h(Properties, { pairs: [
-      ["Name", destination.name ?? h("span", { class: "quiet" }, "none")], type === "webhook" && ["Description", description ?? h("span", { class: "quiet" }, "none")], ["Id", h(Id, { id: destinationId })],
-      ["Created", h(Time, { at: createdAt })], ["Changed", h(Time, { at: updatedAt })], ["Attempts", `${retryPolicy.length + 1}, over ${Math.round(retryPolicy.reduce((sum, seconds) => sum + seconds, 0) / 360) / 10} hours`],
-    ] })),
-    h(Section, { title: "Errors and events", actions: edit("records") }, h(Properties, { pairs: [
-      ["Sends", events.map((value) => SUBSCRIPTIONS.get(value) ?? value).join(", ")],
-      ...FILTER_FIELDS.map(([member, label]) => filter?.[member]?.length && [`Only ${label.toLowerCase()}`, filter[member].map((value) => h(Fragment, { key: value }, h(FilterValue, { member, value }), " "))]).filter(Boolean),
-    ] })),
-    type === "webhook" ? h(Section, { title: "Webhook", actions: h(Fragment, {}, edit("url", "Change URL"), mayChange && h(Button, { action: async () => rotateSecret(path, name) }, "Rotate secret")) },
-      h(Properties, { pairs: [["URL", h(SecretUrl, { url })]] }))
-      : h(Section, { title: "Amazon EventBridge", actions: h(Fragment, {}, edit("bus", "Change bus"), edit("access", "Replace keys or role")) },
-        h(Properties, { pairs: [
-          ["Bus", h("code", {}, eventBusName)], ["Region", region], credentials.accessKeyId && ["Access key", h("code", {}, credentials.accessKeyId)],
-          credentials.roleArn && ["Assumed role", h(Fragment, {}, h(Id, { id: credentials.roleArn, name: "role" }), h(LastUse, destination))], ["External id", h(Id, { id: credentials.externalId, name: "external id" })],
-        ] }),
-        h(Json, { title: "Least-privilege policy", value: policy }), credentials.roleArn && h(Json, { title: "Trust policy of the role", value: trustPolicy })),
-    mayChange && h(Section, { title: "Delete" }, h("p", {}, "Erases the destination with its keys and secrets immediately."), h("div", {}, h(Button, { kind: "danger outline", action: async () => deleteDestination(destination, name) }, "Delete destination"))));
+  const edit = (part, title = "Edit") =>
+    mayChange && h(Button, { action: async () => editDestination(destination, part) }, title);
+  return h(
+    Fragment,
+    {},
+    h(
+      Section,
+      { title: "General", actions: edit("name") },
+      h(Properties, {
+        pairs: [
+          ["Name", destination.name ?? h("span", { class: "quiet" }, "none")],
+          type === "webhook" && ["Description", description ?? h("span", { class: "quiet" }, "none")],
+          ["Id", h(Id, { id: destinationId })],
+          ["Created", h(Time, { at: createdAt })],
+          ["Changed", h(Time, { at: updatedAt })],
+          [
+            "Attempts",
+            `${retryPolicy.length + 1}, over ${Math.round(retryPolicy.reduce((sum, seconds) => sum + seconds, 0) / 360) / 10} hours`,
+          ],
+        ],
+      }),
+    ),
+    h(
+      Section,
+      { title: "Errors and events", actions: edit("records") },
+      h(Properties, {
+        pairs: [
+          ["Sends", events.map((value) => SUBSCRIPTIONS.get(value) ?? value).join(", ")],
+          ...FILTER_FIELDS.map(
+            ([member, label]) =>
+              filter?.[member]?.length && [
+                `Only ${label.toLowerCase()}`,
+                filter[member].map((value) => h(Fragment, { key: value }, h(FilterValue, { member, value }), " ")),
+              ],
+          ).filter(Boolean),
+        ],
+      }),
+    ),
+    type === "webhook"
+      ? h(
+          Section,
+          {
+            title: "Webhook",
+            actions: h(
+              Fragment,
+              {},
+              edit("url", "Change URL"),
+              mayChange && h(Button, { action: async () => rotateSecret(path, name) }, "Rotate secret"),
+            ),
+          },
+          h(Properties, { pairs: [["URL", h(SecretUrl, { url })]] }),
+        )
+      : h(
+          Section,
+          {
+            title: "Amazon EventBridge",
+            actions: h(Fragment, {}, edit("bus", "Change bus"), edit("access", "Replace keys or role")),
+          },
+          h(Properties, {
+            pairs: [
+              ["Bus", h("code", {}, eventBusName)],
+              ["Region", region],
+              credentials.accessKeyId && ["Access key", h("code", {}, credentials.accessKeyId)],
+              credentials.roleArn && [
+                "Assumed role",
+                h(Fragment, {}, h(Id, { id: credentials.roleArn, name: "role" }), h(LastUse, destination)),
+              ],
+              ["External id", h(Id, { id: credentials.externalId, name: "external id" })],
+            ],
+          }),
+          h(Json, { title: "Least-privilege policy", value: policy }),
+          credentials.roleArn && h(Json, { title: "Trust policy of the role", value: trustPolicy }),
+        ),
+    mayChange &&
+      h(
+        Section,
+        { title: "Delete" },
+        h("p", {}, "Erases the destination with its keys and secrets immediately."),
+        h(
+          "div",
+          {},
+          h(
+            Button,
+            { kind: "danger outline", action: async () => deleteDestination(destination, name) },
+            "Delete destination",
+          ),
+        ),
+      ),
+  );
 }
 
 // Every attempt uses the role.
@@ -178,13 +530,34 @@ function FilterValue({ member, value }) {
 function SecretUrl({ url }) {
   const [isShown, setShown] = useState(false);
   const masked = maskedUrl(url);
-  return h("span", { class: "id" }, h("code", {}, isShown ? url : masked), masked !== url && h(Button, { kind: "subtle", label: isShown ? "Hide the whole URL" : "Show the whole URL", action: async () => setShown(!isShown) }, isShown ? "Hide" : "Show"), h(CopyButton, { text: url, label: "Copy URL" }));
+  return h(
+    "span",
+    { class: "id" },
+    h("code", {}, isShown ? url : masked),
+    masked !== url &&
+      h(
+        Button,
+        {
+          kind: "subtle",
+          label: isShown ? "Hide the whole URL" : "Show the whole URL",
+          action: async () => setShown(!isShown),
+        },
+        isShown ? "Hide" : "Show",
+      ),
+    h(CopyButton, { text: url, label: "Copy URL" }),
+  );
 }
 
 function rotateSecret(path, name) {
   confirmAction({
-    title: `Rotate the secret of ${name}?`, submit: "Rotate secret", kind: "primary",
-    text: h("p", {}, "Requests are signed with a new secret. The previous one stays valid for 24 hours, so that the endpoint can be changed without a gap."),
+    title: `Rotate the secret of ${name}?`,
+    submit: "Rotate secret",
+    kind: "primary",
+    text: h(
+      "p",
+      {},
+      "Requests are signed with a new secret. The previous one stays valid for 24 hours, so that the endpoint can be changed without a gap.",
+    ),
     action: async () => {
       const { secret } = await call("POST", `${path}/rotate-secret`);
       showSecret(secret);
@@ -195,9 +568,24 @@ function rotateSecret(path, name) {
 
 function deleteDestination({ destinationId, type, health: { pending } }, name) {
   confirmAction({
-    title: `Delete ${name}?`, submit: "Delete destination",
-    text: h(Fragment, {}, h("p", {}, h("strong", {}, destinationName({ name, type })), ` and its ${type === "webhook" ? "secret" : "credentials"} are erased immediately.`),
-      h("p", {}, pending > 0 && h("strong", {}, `${plural(pending, "queued delivery is", "queued deliveries are")} lost. `), "Its deliveries and replays can no longer be seen. This cannot be undone.")),
+    title: `Delete ${name}?`,
+    submit: "Delete destination",
+    text: h(
+      Fragment,
+      {},
+      h(
+        "p",
+        {},
+        h("strong", {}, destinationName({ name, type })),
+        ` and its ${type === "webhook" ? "secret" : "credentials"} are erased immediately.`,
+      ),
+      h(
+        "p",
+        {},
+        pending > 0 && h("strong", {}, `${plural(pending, "queued delivery is", "queued deliveries are")} lost. `),
+        "Its deliveries and replays can no longer be seen. This cannot be undone.",
+      ),
+    ),
     action: async () => {
       await call("DELETE", `destinations/${segment(destinationId)}`);
       announce(`${name} is deleted.`);

@@ -15,25 +15,84 @@ function DestinationsPage() {
   const { list, problem } = useDestinations();
   const { mayChange } = useSession();
   useTitle("Destinations");
-  useEffect(() => { loadDestinations().catch(() => {}); }, []);
+  useEffect(() => {
+    loadDestinations().catch(() => {});
+  }, []);
   const live = usePolling(loadDestinations);
-  const create = mayChange && h(Button, { kind: "primary", action: async () => openNewDestination() }, "Add destination");
-  return h(Fragment, {},
+  const create =
+    mayChange && h(Button, { kind: "primary", action: async () => openNewDestination() }, "Add destination");
+  return h(
+    Fragment,
+    {},
     h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Destinations"), create),
     list ? h(LiveNotice, { live }) : h(Problem, { problem, retry: loadDestinations }),
     !list && !problem && h(Skeleton),
-    list && (list.length ? h("div", { class: "table" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["Destination", "Health", "", "Sends"].map((title) => h("th", { key: title }, title)))),
-      h("tbody", {}, list.toSorted((one, other) => rank(one) - rank(other)).map((destination) => h("tr", { key: destination.destinationId },
-        h("td", { class: "text" }, h("a", { href: link(["destinations", destination.destinationId]) }, h("strong", {}, destinationName(destination))), h("span", { class: "quiet block" }, targetText(destination))),
-        h("td", {}, h(HealthBadge, destination)), h("td", {}, h(HealthText, { destination }), !destination.verified && destination.enabled && h("span", { class: "block" }, h(Badge, { kind: "warn" }, "not verified"))),
-        h("td", { "data-label": "Sends" }, sendsText(destination)))))))
-      : h(Empty, { title: "No destinations" }, "A destination gets every error as it is recorded: a webhook, or an Amazon EventBridge bus.")));
+    list &&
+      (list.length
+        ? h(
+            "div",
+            { class: "table" },
+            h(
+              "table",
+              {},
+              h(
+                "thead",
+                {},
+                h(
+                  "tr",
+                  {},
+                  ["Destination", "Health", "", "Sends"].map((title) => h("th", { key: title }, title)),
+                ),
+              ),
+              h(
+                "tbody",
+                {},
+                list
+                  .toSorted((one, other) => rank(one) - rank(other))
+                  .map((destination) =>
+                    h(
+                      "tr",
+                      { key: destination.destinationId },
+                      h(
+                        "td",
+                        { class: "text" },
+                        h(
+                          "a",
+                          { href: link(["destinations", destination.destinationId]) },
+                          h("strong", {}, destinationName(destination)),
+                        ),
+                        h("span", { class: "quiet block" }, targetText(destination)),
+                      ),
+                      h("td", {}, h(HealthBadge, destination)),
+                      h(
+                        "td",
+                        {},
+                        h(HealthText, { destination }),
+                        !destination.verified &&
+                          destination.enabled &&
+                          h("span", { class: "block" }, h(Badge, { kind: "warn" }, "not verified")),
+                      ),
+                      h("td", { "data-label": "Sends" }, sendsText(destination)),
+                    ),
+                  ),
+              ),
+            ),
+          )
+        : h(
+            Empty,
+            { title: "No destinations" },
+            "A destination gets every error as it is recorded: a webhook, or an Amazon EventBridge bus.",
+          )),
+  );
 }
 
 // Place in the list: what needs attention comes first.
 const rank = ({ health: { status } }) => ["failing", "retrying", "healthy", "disabled"].indexOf(status);
 
-const targetText = ({ name, type, url, eventBusName, region }) => (type === "webhook" ? `Webhook${name ? ` ${maskedUrl(url)}` : ""}` : `EventBridge ${eventBusName.split("/").at(-1)} in ${region}`);
+const targetText = ({ name, type, url, eventBusName, region }) =>
+  type === "webhook"
+    ? `Webhook${name ? ` ${maskedUrl(url)}` : ""}`
+    : `EventBridge ${eventBusName.split("/").at(-1)} in ${region}`;
 
-const sendsText = ({ events, filter }) => `${events.map((type) => (type === "error" ? "errors" : type)).join(", ")}${filter && Object.keys(filter).length ? ", filtered" : ""}`;
+const sendsText = ({ events, filter }) =>
+  `${events.map((type) => (type === "error" ? "errors" : type)).join(", ")}${filter && Object.keys(filter).length ? ", filtered" : ""}`;

@@ -7,19 +7,61 @@ import { announce, Badge, Button, Field, Form, Id, Json, Properties, Section, Di
 
 export { EnvironmentPage };
 
-const LANGUAGES = [["", "That of the browser"], ["en", "English"], ["de", "Deutsch"], ["fr", "Français"], ["es", "Español"], ["pt", "Português"], ["ja", "日本語"]];
-const SCHEMES = [["", "That of the browser"], ["light", "Light"], ["dark", "Dark"], ["auto", "Auto"]];
+const LANGUAGES = [
+  ["", "That of the browser"],
+  ["en", "English"],
+  ["de", "Deutsch"],
+  ["fr", "Français"],
+  ["es", "Español"],
+  ["pt", "Português"],
+  ["ja", "日本語"],
+];
+const SCHEMES = [
+  ["", "That of the browser"],
+  ["light", "Light"],
+  ["dark", "Dark"],
+  ["auto", "Auto"],
+];
 
 function EnvironmentPage() {
   const { environment, mayChange } = useSession();
   const { name, kind, environmentId, version, modal } = environment;
   useTitle("Environment");
   const none = h("span", { class: "quiet" }, "none");
-  return h(Fragment, {}, h("h1", { tabIndex: -1 }, "Environment"),
-    h(Section, { title: "Details" }, h(Properties, { pairs: [["Name", name], ["Kind", h(Badge, { kind: kind === "live" ? "bad" : "info" }, kind)], ["Id", h(Id, { id: environmentId })], ["Version of Tenon", version]] })),
-    h(Section, { title: "Embedded modal", actions: mayChange && h(Button, { action: openModalSettings }, "Edit") },
-      h(Properties, { pairs: [["Origins", modal.origins.length ? modal.origins.map((origin) => h("code", { key: origin, class: "block" }, origin)) : none], ["Theme", typeof modal.theme === "string" ? modal.theme : modal.theme ? "own colors" : none], ["Language", modal.lang ?? none]] }),
-      modal.theme && typeof modal.theme === "object" && h(Json, { title: "Theme", value: modal.theme })));
+  return h(
+    Fragment,
+    {},
+    h("h1", { tabIndex: -1 }, "Environment"),
+    h(
+      Section,
+      { title: "Details" },
+      h(Properties, {
+        pairs: [
+          ["Name", name],
+          ["Kind", h(Badge, { kind: kind === "live" ? "bad" : "info" }, kind)],
+          ["Id", h(Id, { id: environmentId })],
+          ["Version of Tenon", version],
+        ],
+      }),
+    ),
+    h(
+      Section,
+      { title: "Embedded modal", actions: mayChange && h(Button, { action: openModalSettings }, "Edit") },
+      h(Properties, {
+        pairs: [
+          [
+            "Origins",
+            modal.origins.length
+              ? modal.origins.map((origin) => h("code", { key: origin, class: "block" }, origin))
+              : none,
+          ],
+          ["Theme", typeof modal.theme === "string" ? modal.theme : modal.theme ? "own colors" : none],
+          ["Language", modal.lang ?? none],
+        ],
+      }),
+      modal.theme && typeof modal.theme === "object" && h(Json, { title: "Theme", value: modal.theme }),
+    ),
+  );
 }
 
 // Opens the settings as they are now: the page shows those of the time when the user signed in.
@@ -28,19 +70,52 @@ async function openModalSettings() {
   session.set({ ...session.value, environment: present });
   const { origins, theme, lang } = present.modal;
   const hasOwnTheme = theme && typeof theme === "object";
-  openDialog((close) => h(Dialog, { title: "Embedded modal", close }, h(Form, { submit: "Save", secondary: h(Button, { action: close }, "Cancel"), send: async (values) => {
-    const modal = {
-      origins: values.origins.split(/\s+/).filter(Boolean), lang: values.lang || null,
-      theme: values.theme.trim() ? parseJson(values.theme, "theme") : values.scheme || null,
-    };
-    const environment = await call("PATCH", "environment", { modal }, { ifMatch: etagOf(present) });
-    session.set({ ...session.value, environment });
-    close();
-    announce("Saved.");
-  } },
-  h(Field, { label: "Origins of the pages that may embed it, one on each line", name: "origins", text: true, rows: 4, isWide: true, value: origins.join("\n"), placeholder: "https://app.example.com" }),
-  h(Field, { label: "Theme", name: "scheme", options: SCHEMES, value: hasOwnTheme ? "" : theme ?? "" }), h(Field, { label: "Language", name: "lang", options: LANGUAGES, value: lang ?? "" }),
-  h(Field, { label: "Own colors (JSON)", name: "theme", text: true, rows: 6, isWide: true, class: "mono", value: hasOwnTheme ? JSON.stringify(theme, null, 2) : "", placeholder: "{\"light\": {\"accent\": \"#0b5cad\"}}", hint: "Replaces the theme. See the guide of the modal." }))));
+  openDialog((close) =>
+    h(
+      Dialog,
+      { title: "Embedded modal", close },
+      h(
+        Form,
+        {
+          submit: "Save",
+          secondary: h(Button, { action: close }, "Cancel"),
+          send: async (values) => {
+            const modal = {
+              origins: values.origins.split(/\s+/).filter(Boolean),
+              lang: values.lang || null,
+              theme: values.theme.trim() ? parseJson(values.theme, "theme") : values.scheme || null,
+            };
+            const environment = await call("PATCH", "environment", { modal }, { ifMatch: etagOf(present) });
+            session.set({ ...session.value, environment });
+            close();
+            announce("Saved.");
+          },
+        },
+        h(Field, {
+          label: "Origins of the pages that may embed it, one on each line",
+          name: "origins",
+          text: true,
+          rows: 4,
+          isWide: true,
+          value: origins.join("\n"),
+          placeholder: "https://app.example.com",
+        }),
+        h(Field, { label: "Theme", name: "scheme", options: SCHEMES, value: hasOwnTheme ? "" : (theme ?? "") }),
+        h(Field, { label: "Language", name: "lang", options: LANGUAGES, value: lang ?? "" }),
+        h(Field, {
+          label: "Own colors (JSON)",
+          name: "theme",
+          text: true,
+          rows: 6,
+          isWide: true,
+          class: "mono",
+          value: hasOwnTheme ? JSON.stringify(theme, null, 2) : "",
+          placeholder: '{"light": {"accent": "#0b5cad"}}',
+          hint: "Replaces the theme. See the guide of the modal.",
+        }),
+      ),
+    ),
+  );
 }
 
 // Reads JSON that was entered in a field.

@@ -11,9 +11,24 @@ import { Chips, Code, Empty, PageLinks, Problem, Skeleton, Time } from "./ui.js"
 
 export { EventsPage };
 
-const EVENT_TYPES = ["installation.created", "installation.updated", "installation.deleted", "workflow.created", "workflow.updated", "workflow.activated",
-  "workflow.deactivated", "workflow.deleted", "credential.created", "credential.replaced", "credential.invalid", "credential.valid", "credential.deleted",
-  "user.disabled", "user.enabled", "user.deleted"];
+const EVENT_TYPES = [
+  "installation.created",
+  "installation.updated",
+  "installation.deleted",
+  "workflow.created",
+  "workflow.updated",
+  "workflow.activated",
+  "workflow.deactivated",
+  "workflow.deleted",
+  "credential.created",
+  "credential.replaced",
+  "credential.invalid",
+  "credential.valid",
+  "credential.deleted",
+  "user.disabled",
+  "user.enabled",
+  "user.deleted",
+];
 
 // Name of a changed object.
 const objectName = ({ name, username, integrationId }) => name ?? username ?? integrationId ?? "";
@@ -27,28 +42,95 @@ function EventsPage() {
   const events = useData(`events ${query({ ...request, preset, since, until })}`, async () => {
     // A preset ends now. The cursor of the next page is that of this range.
     const range = rangeOf(parameters, "7d");
-    return { ...await readPage("events", { ...request, ...range }), range };
+    return { ...(await readPage("events", { ...request, ...range })), range };
   });
   const set = (name) => (change) => go(changed({ [name]: change.currentTarget.value || null, cursor: null }));
   const isFiltered = type || userId || workflowId || integrationId;
   const { workflows } = useNames();
-  const chips = [workflowId && ["workflowId", `Workflow ${workflows.get(workflowId) ?? workflowId}`], integrationId && ["integrationId", `Integration ${integrationId}`]].filter(Boolean);
-  return h(Fragment, {},
+  const chips = [
+    workflowId && ["workflowId", `Workflow ${workflows.get(workflowId) ?? workflowId}`],
+    integrationId && ["integrationId", `Integration ${integrationId}`],
+  ].filter(Boolean);
+  return h(
+    Fragment,
+    {},
     h("h1", { tabIndex: -1 }, "Events"),
     h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "7d" })),
-    h("div", { class: "filters" },
-      h("label", {}, "Type", h("select", { value: type, onChange: set("type") }, h("option", { value: "" }, "All"), EVENT_TYPES.map((name) => h("option", { key: name, value: name }, name)))),
+    h(
+      "div",
+      { class: "filters" },
+      h(
+        "label",
+        {},
+        "Type",
+        h(
+          "select",
+          { value: type, onChange: set("type") },
+          h("option", { value: "" }, "All"),
+          EVENT_TYPES.map((name) => h("option", { key: name, value: name }, name)),
+        ),
+      ),
       h(UserField, { value: userId, onChange: set("userId") }),
-      isFiltered && h("div", { class: "row" }, h(Chips, { chips }), h("a", { href: link(["events"], { range: parameters.range, since: parameters.since, until: parameters.until }) }, "Clear filters"))),
+      isFiltered &&
+        h(
+          "div",
+          { class: "row" },
+          h(Chips, { chips }),
+          h(
+            "a",
+            { href: link(["events"], { range: parameters.range, since: parameters.since, until: parameters.until }) },
+            "Clear filters",
+          ),
+        ),
+    ),
     h(Problem, { problem: events.problem, retry: events.reload }),
     !events.data && events.isLoading && h(Skeleton, { rows: 8 }),
-    events.data && (events.data.data.length ? h("div", { class: "table" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["Time", "Event", "Object", "User", "By"].map((title) => h("th", { key: title }, title)))),
-      h("tbody", {}, events.data.data.map((found) => h("tr", { key: found._id },
-        h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })), h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
-        h("td", { class: "text" }, found.workflowId && !found.type.endsWith("deleted") ? h(WorkflowLink, { id: found.workflowId, formerName: found.data.name }) : objectName(found.data)),
-        h("td", { "data-label": "User:" }, h(UserLink, { id: found.userId })), h("td", { class: "nowrap", "data-label": "By:" }, h(Actor, found)))))))
-      : h(Empty, { title: "No events", cursor: events.data.cursor }, "Nothing changed in this time range.")),
-    h(PageLinks, { cursor: events.data?.cursor, older: "Older events", ...pagesOf(parameters, events.data?.range ?? {}, "7d") }),
-    event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }));
+    events.data &&
+      (events.data.data.length
+        ? h(
+            "div",
+            { class: "table" },
+            h(
+              "table",
+              {},
+              h(
+                "thead",
+                {},
+                h(
+                  "tr",
+                  {},
+                  ["Time", "Event", "Object", "User", "By"].map((title) => h("th", { key: title }, title)),
+                ),
+              ),
+              h(
+                "tbody",
+                {},
+                events.data.data.map((found) =>
+                  h(
+                    "tr",
+                    { key: found._id },
+                    h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })),
+                    h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
+                    h(
+                      "td",
+                      { class: "text" },
+                      found.workflowId && !found.type.endsWith("deleted")
+                        ? h(WorkflowLink, { id: found.workflowId, formerName: found.data.name })
+                        : objectName(found.data),
+                    ),
+                    h("td", { "data-label": "User:" }, h(UserLink, { id: found.userId })),
+                    h("td", { class: "nowrap", "data-label": "By:" }, h(Actor, found)),
+                  ),
+                ),
+              ),
+            ),
+          )
+        : h(Empty, { title: "No events", cursor: events.data.cursor }, "Nothing changed in this time range.")),
+    h(PageLinks, {
+      cursor: events.data?.cursor,
+      older: "Older events",
+      ...pagesOf(parameters, events.data?.range ?? {}, "7d"),
+    }),
+    event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }),
+  );
 }

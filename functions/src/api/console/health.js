@@ -14,12 +14,26 @@ function HealthText({ destination: { health, disabledReason, enabled } }) {
   const { status, circuit, lastSuccessAt, lastFailureAt, failingSince, pending, nextAttemptAt } = health;
   // One delivery probes an open circuit. The others wait.
   const past = circuit === "open" ? ", waiting for the next attempt" : ", being sent";
-  const waiting = pending > 0 && h(Fragment, {}, plural(pending, "delivery", "deliveries"), " queued", nextAttemptAt && h(Time, { at: nextAttemptAt, before: ", next attempt ", past }));
+  const waiting =
+    pending > 0 &&
+    h(
+      Fragment,
+      {},
+      plural(pending, "delivery", "deliveries"),
+      " queued",
+      nextAttemptAt && h(Time, { at: nextAttemptAt, before: ", next attempt ", past }),
+    );
   if (!enabled) return h("span", {}, disabledReason ? `Disabled by Tenon: ${disabledReason}` : "Nothing is sent");
   if (status === "failing" || status === "retrying") {
-    return h("span", {}, failingSince && h(Fragment, {}, "Failing since ", h(Time, { at: failingSince }), waiting && ": "), waiting);
+    return h(
+      "span",
+      {},
+      failingSince && h(Fragment, {}, "Failing since ", h(Time, { at: failingSince }), waiting && ": "),
+      waiting,
+    );
   }
-  if (lastFailureAt > (lastSuccessAt ?? "")) return h("span", {}, "Nothing delivered since a failure ", h(Time, { at: lastFailureAt }));
+  if (lastFailureAt > (lastSuccessAt ?? ""))
+    return h("span", {}, "Nothing delivered since a failure ", h(Time, { at: lastFailureAt }));
   if (lastSuccessAt) return h("span", {}, "Last delivery ", h(Time, { at: lastSuccessAt }));
   return h("span", {}, "Nothing sent yet");
 }

@@ -13,26 +13,120 @@ export { InstallationsPage, InstallationTable };
 const INSTALLATION_KINDS = { active: "good", inactive: "quiet", "needs-attention": "bad" };
 
 function InstallationsPage() {
-  const { parameters: { status = "", integrationId = "", cursor } } = useAddress();
+  const {
+    parameters: { status = "", integrationId = "", cursor },
+  } = useAddress();
   useTitle("Installations");
-  const installations = useData(`installations ${status} ${integrationId} ${cursor ?? ""}`, () => readPage("installations", { status, integrationId, cursor, limit: 100 }));
+  const installations = useData(`installations ${status} ${integrationId} ${cursor ?? ""}`, () =>
+    readPage("installations", { status, integrationId, cursor, limit: 100 }),
+  );
   const set = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
-  return h(Fragment, {}, h("h1", { tabIndex: -1 }, "Installations"),
-    h("div", { class: "filters" }, h("label", {}, "Status", h("select", { value: status, onChange: set("status") },
-      [["", "All"], ["needs-attention", "Needs attention"], ["active", "Active"], ["inactive", "Inactive"]].map(([value, title]) => h("option", { key: value, value }, title)))),
-    h(IntegrationFilter, { value: integrationId, onChange: set("integrationId") })),
+  return h(
+    Fragment,
+    {},
+    h("h1", { tabIndex: -1 }, "Installations"),
+    h(
+      "div",
+      { class: "filters" },
+      h(
+        "label",
+        {},
+        "Status",
+        h(
+          "select",
+          { value: status, onChange: set("status") },
+          [
+            ["", "All"],
+            ["needs-attention", "Needs attention"],
+            ["active", "Active"],
+            ["inactive", "Inactive"],
+          ].map(([value, title]) => h("option", { key: value, value }, title)),
+        ),
+      ),
+      h(IntegrationFilter, { value: integrationId, onChange: set("integrationId") }),
+    ),
     h(Problem, { problem: installations.problem, retry: installations.reload }),
     !installations.data && installations.isLoading && h(Skeleton, { rows: 8 }),
-    installations.data && h(InstallationTable, { installations: installations.data.data, showsUser: true, cursor: installations.data.cursor, empty: status || integrationId ? "No installation matches." : "Users install integrations in the embedded modal." }),
-    h(PageLinks, { cursor: installations.data?.cursor, older: "Older installations" }));
+    installations.data &&
+      h(InstallationTable, {
+        installations: installations.data.data,
+        showsUser: true,
+        cursor: installations.data.cursor,
+        empty:
+          status || integrationId ? "No installation matches." : "Users install integrations in the embedded modal.",
+      }),
+    h(PageLinks, { cursor: installations.data?.cursor, older: "Older installations" }),
+  );
 }
 
 // Table of installations. `uninstall` removes one after a question.
-const InstallationTable = ({ installations, showsUser, empty, cursor, uninstall }) => (installations.length ? h("div", { class: "table" }, h("table", {},
-  h("thead", {}, h("tr", {}, ["Integration", showsUser && "User", "Status", "Workflows", "Installed", uninstall && ""].filter((title) => typeof title === "string").map((title) => h("th", { key: title }, title)))),
-  h("tbody", {}, installations.map(({ integrationId, userId, status, attention, workflows, installedAt }) => h("tr", { key: `${userId}/${integrationId}` },
-    h("td", {}, h("a", { href: link(["integrations", integrationId]) }, integrationId)), showsUser && h("td", {}, h(UserLink, { id: userId })),
-    h("td", {}, h(Badge, { kind: INSTALLATION_KINDS[status] }, status.replace("-", " ")), attention.map(({ pointer, detail }) => h("span", { key: pointer, class: "quiet block" }, `${pointer.slice(1)} ${detail}`))),
-    h("td", {}, workflows.map(({ workflowId, name, active }) => h("span", { key: workflowId, class: "block" }, h("a", { href: link(["workflows", workflowId]) }, name), !active && h("span", { class: "quiet" }, " inactive"))), !workflows.length && plural(0, "workflow")),
-    h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt })),
-    uninstall && h("td", {}, h(Button, { kind: "subtle", label: `Uninstall ${integrationId}`, action: async () => uninstall(integrationId) }, "Uninstall"))))))) : h(Empty, { title: "No installations", cursor }, empty));
+const InstallationTable = ({ installations, showsUser, empty, cursor, uninstall }) =>
+  installations.length
+    ? h(
+        "div",
+        { class: "table" },
+        h(
+          "table",
+          {},
+          h(
+            "thead",
+            {},
+            h(
+              "tr",
+              {},
+              ["Integration", showsUser && "User", "Status", "Workflows", "Installed", uninstall && ""]
+                .filter((title) => typeof title === "string")
+                .map((title) => h("th", { key: title }, title)),
+            ),
+          ),
+          h(
+            "tbody",
+            {},
+            installations.map(({ integrationId, userId, status, attention, workflows, installedAt }) =>
+              h(
+                "tr",
+                { key: `${userId}/${integrationId}` },
+                h("td", {}, h("a", { href: link(["integrations", integrationId]) }, integrationId)),
+                showsUser && h("td", {}, h(UserLink, { id: userId })),
+                h(
+                  "td",
+                  {},
+                  h(Badge, { kind: INSTALLATION_KINDS[status] }, status.replace("-", " ")),
+                  attention.map(({ pointer, detail }) =>
+                    h("span", { key: pointer, class: "quiet block" }, `${pointer.slice(1)} ${detail}`),
+                  ),
+                ),
+                h(
+                  "td",
+                  {},
+                  workflows.map(({ workflowId, name, active }) =>
+                    h(
+                      "span",
+                      { key: workflowId, class: "block" },
+                      h("a", { href: link(["workflows", workflowId]) }, name),
+                      !active && h("span", { class: "quiet" }, " inactive"),
+                    ),
+                  ),
+                  !workflows.length && plural(0, "workflow"),
+                ),
+                h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt })),
+                uninstall &&
+                  h(
+                    "td",
+                    {},
+                    h(
+                      Button,
+                      {
+                        kind: "subtle",
+                        label: `Uninstall ${integrationId}`,
+                        action: async () => uninstall(integrationId),
+                      },
+                      "Uninstall",
+                    ),
+                  ),
+              ),
+            ),
+          ),
+        ),
+      )
+    : h(Empty, { title: "No installations", cursor }, empty);

@@ -5,16 +5,46 @@ import { call, etagOf, fieldProblem, onSignOut, query, segment, useSession } fro
 import { useData } from "./data.js";
 import { IntegrationIcon, Preview } from "./preview.js";
 import { go, link, useTitle } from "./route.js";
-import { announce, Badge, Button, confirmAction, Empty, Field, Form, Json, Notice, plural, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
+import {
+  announce,
+  Badge,
+  Button,
+  confirmAction,
+  Empty,
+  Field,
+  Form,
+  Json,
+  Notice,
+  plural,
+  Problem,
+  Properties,
+  Section,
+  Skeleton,
+  Time,
+} from "./ui.js";
 
-export { IntegrationsPage, integrationPage, IntegrationFilter, hasDrafts };
+export { IntegrationsPage, IntegrationPage, IntegrationFilter, hasDrafts };
 
 // Address of the editor of a new integration. An id cannot start with a sign.
 const NEW = "+";
 const ICON_BYTES = 16384;
 // Members that are edited as JSON, with their value in a new integration.
 const DEFINITION = {
-  credentialTypes: [{ type: "shop", name: "Shop account", fields: [{ name: "token", label: "Access token", type: "secret", required: true, help: "Shown in the settings of your shop" }] }],
+  credentialTypes: [
+    {
+      type: "shop",
+      name: "Shop account",
+      fields: [
+        {
+          name: "token",
+          label: "Access token",
+          type: "secret",
+          required: true,
+          help: "Shown in the settings of your shop",
+        },
+      ],
+    },
+  ],
   settings: [{ name: "batch", label: "Orders per run", type: "number", placeholder: "50" }],
   workflows: [{ key: "orders", name: "Sync orders", description: "Every five minutes" }],
   hints: [{ match: "status code 401", text: "The shop no longer accepts the access token.", action: "reconnect" }],
@@ -31,7 +61,9 @@ onSignOut(() => changedIntegrations.clear());
 
 function rememberIntegration(id, integration) {
   changedIntegrations.set(id, integration);
-  setTimeout(() => { if (changedIntegrations.get(id) === integration) changedIntegrations.delete(id); }, LISTED_MS);
+  setTimeout(() => {
+    if (changedIntegrations.get(id) === integration) changedIntegrations.delete(id);
+  }, LISTED_MS);
 }
 
 // Loads the whole catalogue. A page of large integrations has fewer than its limit.
@@ -52,42 +84,161 @@ function IntegrationFilter({ value, onChange }) {
   const { data = [] } = useData(`names of integrations ${isNeeded}`, async () => (isNeeded ? allIntegrations() : []));
   const options = data.map(({ integrationId, name }) => [integrationId, name]);
   if (value && !options.some(([id]) => id === value)) options.push([value, value]);
-  return h("label", {}, "Integration", h("select", { value: value ?? "", onChange, onFocus: () => setNeeded(true) },
-    h("option", { value: "" }, "All"), options.map(([id, name]) => h("option", { key: id, value: id }, name))));
+  return h(
+    "label",
+    {},
+    "Integration",
+    h(
+      "select",
+      { value: value ?? "", onChange, onFocus: () => setNeeded(true) },
+      h("option", { value: "" }, "All"),
+      options.map(([id, name]) => h("option", { key: id, value: id }, name)),
+    ),
+  );
 }
 
 function IntegrationsPage() {
   const { mayChange } = useSession();
   useTitle("Integrations");
   const integrations = useData("all integrations", allIntegrations);
-  return h(Fragment, {},
-    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Integrations"), mayChange && h("a", { class: "button primary", href: link(["integrations", NEW]) }, "Add integration")),
-    h(Problem, { problem: integrations.problem, retry: integrations.reload }), !integrations.data && integrations.isLoading && h(Skeleton, { rows: 6 }),
-    integrations.data && (integrations.data.length ? h("div", { class: "table" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["Integration", "Status", "Workflows", "Version", "Changed"].map((title) => h("th", { key: title }, title)))),
-      h("tbody", {}, integrations.data.map((integration) => h("tr", { key: integration.integrationId },
-        h("td", { class: "text" }, h("span", { class: "row flat" }, h(IntegrationIcon, integration), h("span", {}, h("a", { href: link(["integrations", integration.integrationId]) }, integration.name), h("code", { class: "quiet block" }, integration.integrationId)))),
-        h("td", {}, h(Badge, { kind: integration.enabled ? "good" : "quiet" }, integration.enabled ? "enabled" : "disabled")), h("td", { "data-label": "Workflows:" }, integration.workflows.length), h("td", { "data-label": "Version:" }, integration.version), h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: integration.updatedAt })))))))
-      : h(Empty, { title: "No integrations" }, "An integration is what your users can install in the embedded modal.")));
+  return h(
+    Fragment,
+    {},
+    h(
+      "div",
+      { class: "row spread" },
+      h("h1", { tabIndex: -1 }, "Integrations"),
+      mayChange && h("a", { class: "button primary", href: link(["integrations", NEW]) }, "Add integration"),
+    ),
+    h(Problem, { problem: integrations.problem, retry: integrations.reload }),
+    !integrations.data && integrations.isLoading && h(Skeleton, { rows: 6 }),
+    integrations.data &&
+      (integrations.data.length
+        ? h(
+            "div",
+            { class: "table" },
+            h(
+              "table",
+              {},
+              h(
+                "thead",
+                {},
+                h(
+                  "tr",
+                  {},
+                  ["Integration", "Status", "Workflows", "Version", "Changed"].map((title) =>
+                    h("th", { key: title }, title),
+                  ),
+                ),
+              ),
+              h(
+                "tbody",
+                {},
+                integrations.data.map((integration) =>
+                  h(
+                    "tr",
+                    { key: integration.integrationId },
+                    h(
+                      "td",
+                      { class: "text" },
+                      h(
+                        "span",
+                        { class: "row flat" },
+                        h(IntegrationIcon, integration),
+                        h(
+                          "span",
+                          {},
+                          h("a", { href: link(["integrations", integration.integrationId]) }, integration.name),
+                          h("code", { class: "quiet block" }, integration.integrationId),
+                        ),
+                      ),
+                    ),
+                    h(
+                      "td",
+                      {},
+                      h(
+                        Badge,
+                        { kind: integration.enabled ? "good" : "quiet" },
+                        integration.enabled ? "enabled" : "disabled",
+                      ),
+                    ),
+                    h("td", { "data-label": "Workflows:" }, integration.workflows.length),
+                    h("td", { "data-label": "Version:" }, integration.version),
+                    h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: integration.updatedAt })),
+                  ),
+                ),
+              ),
+            ),
+          )
+        : h(
+            Empty,
+            { title: "No integrations" },
+            "An integration is what your users can install in the embedded modal.",
+          )),
+  );
 }
 
-function integrationPage({ id }) {
+function IntegrationPage({ id }) {
   const { mayChange } = useSession();
   const isNew = id === NEW;
   const [discards, setDiscards] = useState(0);
-  const loaded = useData(`integration ${id}`, async () => (isNew ? { name: "", description: null, icon: null, enabled: true, ...DEFINITION } : call("GET", `integrations/${segment(id)}`)));
+  const loaded = useData(`integration ${id}`, async () =>
+    isNew
+      ? { name: "", description: null, icon: null, enabled: true, ...DEFINITION }
+      : call("GET", `integrations/${segment(id)}`),
+  );
   const integration = loaded.data;
-  const title = isNew ? "New integration" : integration?.name ?? id;
+  const title = isNew ? "New integration" : (integration?.name ?? id);
   useTitle(title);
-  return h(Fragment, {}, h("a", { class: "back", href: link(["integrations"]) }, "Integrations"),
-    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, title), integration && !isNew && h("div", { class: "row" }, h("a", { href: link(["installations"], { integrationId: id }) }, "Installations"),
-      mayChange && h(Button, { kind: "danger outline", action: async () => deleteIntegration(integration) }, "Delete"))),
-    h(Problem, { problem: loaded.problem, retry: loaded.reload }), !integration && loaded.isLoading && h(Skeleton, { rows: 8 }),
-    integration && (mayChange ? h(Editor, { integration, isNew, saved: loaded.reload, discard: async () => {
-      await loaded.reload();
-      setDiscards(discards + 1);
-    }, key: `${integration.version} ${discards}` }) : h("div", { class: "columns" },
-      h(Section, { title: "Definition" }, h(Properties, { pairs: [["Status", integration.enabled ? "enabled" : "disabled"], ["Version", integration.version]] }), h(Json, { title: "JSON", value: integration, isOpen: true })), h(Preview, { integration }))));
+  return h(
+    Fragment,
+    {},
+    h("a", { class: "back", href: link(["integrations"]) }, "Integrations"),
+    h(
+      "div",
+      { class: "row spread" },
+      h("h1", { tabIndex: -1 }, title),
+      integration &&
+        !isNew &&
+        h(
+          "div",
+          { class: "row" },
+          h("a", { href: link(["installations"], { integrationId: id }) }, "Installations"),
+          mayChange &&
+            h(Button, { kind: "danger outline", action: async () => deleteIntegration(integration) }, "Delete"),
+        ),
+    ),
+    h(Problem, { problem: loaded.problem, retry: loaded.reload }),
+    !integration && loaded.isLoading && h(Skeleton, { rows: 8 }),
+    integration &&
+      (mayChange
+        ? h(Editor, {
+            integration,
+            isNew,
+            saved: loaded.reload,
+            discard: async () => {
+              await loaded.reload();
+              setDiscards(discards + 1);
+            },
+            key: `${integration.version} ${discards}`,
+          })
+        : h(
+            "div",
+            { class: "columns" },
+            h(
+              Section,
+              { title: "Definition" },
+              h(Properties, {
+                pairs: [
+                  ["Status", integration.enabled ? "enabled" : "disabled"],
+                  ["Version", integration.version],
+                ],
+              }),
+              h(Json, { title: "JSON", value: integration, isOpen: true }),
+            ),
+            h(Preview, { integration }),
+          )),
+  );
 }
 
 // Changes that are not saved yet, by the id of the integration: they survive a look at another
@@ -95,7 +246,9 @@ function integrationPage({ id }) {
 const drafts = new Map();
 onSignOut(() => drafts.clear());
 const hasDrafts = () => drafts.size > 0;
-addEventListener("beforeunload", (event) => { if (hasDrafts()) event.preventDefault(); });
+addEventListener("beforeunload", (event) => {
+  if (hasDrafts()) event.preventDefault();
+});
 
 // Refuses the id of an integration that exists, which saving would replace.
 async function checkIsNew(id) {
@@ -114,24 +267,38 @@ function readDefinition(text) {
   } catch (error) {
     return { problem: `is not valid JSON: ${error.message}` };
   }
-  if (typeof entered !== "object" || entered === null || Array.isArray(entered)) return { problem: "must be an object" };
+  if (typeof entered !== "object" || entered === null || Array.isArray(entered))
+    return { problem: "must be an object" };
   const isDetail = ([member]) => DETAILS.includes(member);
   const members = Object.entries(entered);
-  return { definition: Object.fromEntries(members.filter((member) => !isDetail(member))), details: Object.fromEntries(members.filter(isDetail)) };
+  return {
+    definition: Object.fromEntries(members.filter((member) => !isDetail(member))),
+    details: Object.fromEntries(members.filter(isDetail)),
+  };
 }
 
 function Editor({ integration, isNew, saved, discard }) {
   const { integrationId, version, updatedAt } = integration;
   const kept = drafts.get(integrationId);
   const [etag, setEtag] = useState(kept?.etag ?? etagOf(integration));
-  const [draft, setDraft] = useState(kept?.draft ?? Object.fromEntries(DETAILS.map((member) => [member, integration[member]])));
+  const [draft, setDraft] = useState(
+    kept?.draft ?? Object.fromEntries(DETAILS.map((member) => [member, integration[member]])),
+  );
   const [newId, setNewId] = useState(kept?.newId ?? "");
-  const [text, setText] = useState(() => kept?.text ?? JSON.stringify(Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])), null, 2));
+  const [text, setText] = useState(
+    () =>
+      kept?.text ??
+      JSON.stringify(
+        Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])),
+        null,
+        2,
+      ),
+  );
   const read = readDefinition(text);
   // While the text has a problem, the preview shows what was entered before.
   const [definition, setDefinition] = useState(kept?.definition ?? read.definition);
   // Fields have the values with which they were created.
-  const [pasted, setPasted] = useState(0);
+  const [pasted, setPasted] = useState("{}");
   const [isChanged, setChanged] = useState(Boolean(kept));
   const change = (changed) => {
     setDraft(changed);
@@ -140,51 +307,131 @@ function Editor({ integration, isNew, saved, discard }) {
   useLayoutEffect(() => {
     if (isChanged) drafts.set(integrationId, { draft, definition, newId, text, etag });
   }, [draft, definition, newId, text, etag]);
-  const set = (name, valueOf = (input) => input.value) => (event) => change({ ...draft, [name]: valueOf(event.currentTarget) });
+  const set =
+    (name, valueOf = (input) => input.value) =>
+    (event) =>
+      change({ ...draft, [name]: valueOf(event.currentTarget) });
   const enter = (event) => {
     const { problem, definition: entered, details = {} } = readDefinition(event.currentTarget.value);
     setText(event.currentTarget.value);
-    change({ ...draft, ...details });
     if (!problem) setDefinition(entered);
-    if (Object.keys(details).length) setPasted(pasted + 1);
+    // Those that are still the same may have been changed in their fields since.
+    const isPasted = !problem && JSON.stringify(details) !== pasted;
+    change(isPasted ? { ...draft, ...details } : draft);
+    if (isPasted) setPasted(JSON.stringify(details));
   };
-  return h("div", { class: "columns" },
-    h(Section, { title: "Definition", actions: !isNew && h("span", { class: "quiet" }, `version ${version}, changed `, h(Time, { at: updatedAt })) }, h(Form, {
-      submit: "Save", secondary: isChanged && h(Button, { action: async () => {
-        drafts.delete(integrationId);
-        await discard();
-      } }, "Discard changes"), send: async ({ id = integrationId }) => {
-        if (read.problem) throw fieldProblem("definition", read.problem);
-        if (isNew) await checkIsNew(id.trim());
-        const path = `integrations/${segment(id.trim())}`;
-        try {
-          const stored = await call("PUT", path, { ...definition, ...draft, description: draft.description || null }, { ifMatch: etag });
-          rememberIntegration(id.trim(), stored);
-          setEtag(etagOf(stored));
-          setChanged(false);
-        } catch (problem) {
-          if (problem.status !== 412) throw problem;
-          const present = await call("GET", path);
-          setEtag(etagOf(present));
-          throw new Error(`Someone else has saved version ${present.version} meanwhile. Save again to replace it with yours, or discard your changes to see it.`, { cause: problem });
-        }
-        drafts.delete(integrationId);
-        announce("Saved. The modal shows it within ten seconds.");
-        if (isNew) go(link(["integrations", id.trim()]));
-        else await saved();
+  return h(
+    "div",
+    { class: "columns" },
+    h(
+      Section,
+      {
+        title: "Definition",
+        actions: !isNew && h("span", { class: "quiet" }, `version ${version}, changed `, h(Time, { at: updatedAt })),
       },
-    },
-    isNew && h(Field, { label: "Id", name: "id", required: true, value: newId, hint: "a–z, 0–9, _ and -. Cannot be changed later", placeholder: "shopify-orders", "data-covers": "integrationId", onInput: (event) => {
-      setNewId(event.currentTarget.value);
-      setChanged(true);
-    } }),
-    h(Field, { key: `name ${pasted}`, label: "Name", name: "name", required: true, value: draft.name, onInput: set("name") }),
-    h(Field, { key: `description ${pasted}`, label: "Description", name: "description", isWide: true, value: draft.description ?? "", onInput: set("description") }),
-    h(IconField, { draft, set: (icon) => change({ ...draft, icon }) }),
-    h("label", { class: "check wide" }, h("input", { type: "checkbox", name: "enabled", checked: draft.enabled, onChange: set("enabled", (input) => input.checked) }), "Enabled: users can install it"),
-    h(Field, { label: "Credentials, settings, workflows and hints (JSON)", name: "definition", text: true, rows: 16, isWide: true, class: "mono", "data-covers": Object.keys(DEFINITION).join(" "), value: text, onInput: enter }),
-    read.problem && h(Notice, { kind: "warn wide" }, h("p", {}, `The definition ${read.problem}`)))),
-    h(Preview, { integration: { ...definition, ...draft } }));
+      h(
+        Form,
+        {
+          submit: "Save",
+          secondary:
+            isChanged &&
+            h(
+              Button,
+              {
+                action: async () => {
+                  drafts.delete(integrationId);
+                  await discard();
+                },
+              },
+              "Discard changes",
+            ),
+          send: async ({ id = integrationId }) => {
+            if (read.problem) throw fieldProblem("definition", read.problem);
+            if (isNew) await checkIsNew(id.trim());
+            const path = `integrations/${segment(id.trim())}`;
+            try {
+              const stored = await call(
+                "PUT",
+                path,
+                { ...definition, ...draft, description: draft.description || null },
+                { ifMatch: etag },
+              );
+              rememberIntegration(id.trim(), stored);
+              setEtag(etagOf(stored));
+              setChanged(false);
+            } catch (problem) {
+              if (problem.status !== 412) throw problem;
+              const present = await call("GET", path);
+              setEtag(etagOf(present));
+              throw new Error(
+                `Someone else has saved version ${present.version} meanwhile. Save again to replace it with yours, or discard your changes to see it.`,
+                { cause: problem },
+              );
+            }
+            drafts.delete(integrationId);
+            announce("Saved. The modal shows it within ten seconds.");
+            if (isNew) go(link(["integrations", id.trim()]));
+            else await saved();
+          },
+        },
+        isNew &&
+          h(Field, {
+            label: "Id",
+            name: "id",
+            required: true,
+            value: newId,
+            hint: "a–z, 0–9, _ and -. Cannot be changed later",
+            placeholder: "shopify-orders",
+            "data-covers": "integrationId",
+            onInput: (event) => {
+              setNewId(event.currentTarget.value);
+              setChanged(true);
+            },
+          }),
+        h(Field, {
+          key: `name ${pasted}`,
+          label: "Name",
+          name: "name",
+          required: true,
+          value: draft.name,
+          onInput: set("name"),
+        }),
+        h(Field, {
+          key: `description ${pasted}`,
+          label: "Description",
+          name: "description",
+          isWide: true,
+          value: draft.description ?? "",
+          onInput: set("description"),
+        }),
+        h(IconField, { draft, set: (icon) => change({ ...draft, icon }) }),
+        h(
+          "label",
+          { class: "check wide" },
+          h("input", {
+            type: "checkbox",
+            name: "enabled",
+            checked: draft.enabled,
+            onChange: set("enabled", (input) => input.checked),
+          }),
+          "Enabled: users can install it",
+        ),
+        h(Field, {
+          label: "Credentials, settings, workflows and hints (JSON)",
+          name: "definition",
+          text: true,
+          rows: 16,
+          isWide: true,
+          class: "mono",
+          "data-covers": Object.keys(DEFINITION).join(" "),
+          value: text,
+          onInput: enter,
+        }),
+        read.problem && h(Notice, { kind: "warn wide" }, h("p", {}, `The definition ${read.problem}`)),
+      ),
+    ),
+    h(Preview, { integration: { ...definition, ...draft } }),
+  );
 }
 
 function IconField({ draft, set }) {
@@ -201,14 +448,34 @@ function IconField({ draft, set }) {
     reader.addEventListener("load", () => set(reader.result));
     reader.readAsDataURL(file);
   };
-  return h("div", { class: "row wide" }, h(IntegrationIcon, draft), h("label", { class: "file" }, "Icon ", h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,image/svg+xml", onChange: choose })),
-    draft.icon && h(Button, { action: async () => set(null) }, "Remove icon"));
+  return h(
+    "div",
+    { class: "row wide" },
+    h(IntegrationIcon, draft),
+    h(
+      "label",
+      { class: "file" },
+      "Icon ",
+      h("input", { type: "file", accept: "image/png,image/jpeg,image/webp,image/svg+xml", onChange: choose }),
+    ),
+    draft.icon && h(Button, { action: async () => set(null) }, "Remove icon"),
+  );
 }
 
 function deleteIntegration({ integrationId, name, workflows }) {
   confirmAction({
-    title: `Delete ${name}?`, submit: "Delete integration",
-    text: h(Fragment, {}, h("p", {}, `It disappears from the catalogue, with ${plural(workflows.length, "workflow")}, forms and hints.`), h("p", {}, "Existing installations keep running and can be uninstalled, but not changed. To retire it, disable it instead.")),
+    title: `Delete ${name}?`,
+    submit: "Delete integration",
+    text: h(
+      Fragment,
+      {},
+      h("p", {}, `It disappears from the catalogue, with ${plural(workflows.length, "workflow")}, forms and hints.`),
+      h(
+        "p",
+        {},
+        "Existing installations keep running and can be uninstalled, but not changed. To retire it, disable it instead.",
+      ),
+    ),
     action: async () => {
       await call("DELETE", `integrations/${segment(integrationId)}`);
       rememberIntegration(integrationId, null);

@@ -71,8 +71,13 @@ async function readNames(kind) {
 function NamedLink({ kind, id, formerName }) {
   const known = useNames()[kind].get(id);
   lookUp(kind, id);
-  const shown = known === undefined ? `…${id.slice(-6)}` : known ?? (formerName ? `${formerName} (deleted)` : "deleted");
-  return h("a", { href: link([kind, id]), title: known ? `${known}\n${id}` : id, class: `line ${known ? "" : "quiet"}` }, shown);
+  const shown =
+    known === undefined ? `…${id.slice(-6)}` : (known ?? (formerName ? `${formerName} (deleted)` : "deleted"));
+  return h(
+    "a",
+    { href: link([kind, id]), title: known ? `${known}\n${id}` : id, class: `line ${known ? "" : "quiet"}` },
+    shown,
+  );
 }
 
 const UserLink = ({ id }) => h(NamedLink, { kind: "users", id });
@@ -80,8 +85,15 @@ const WorkflowLink = (workflow) => h(NamedLink, { kind: "workflows", ...workflow
 
 // Field for a user, which suggests the usernames that are known.
 function UserField({ value, onChange }) {
-  return h(FilterField, { label: "User", value, placeholder: "Id, username or email", list: "known-users", onChange },
-    h("datalist", { id: "known-users" }, [...useNames().users.values()].filter(Boolean).map((name) => h("option", { key: name, value: name }))));
+  return h(
+    FilterField,
+    { label: "User", value, placeholder: "Id, username or email", list: "known-users", onChange },
+    h(
+      "datalist",
+      { id: "known-users" },
+      [...useNames().users.values()].filter(Boolean).map((name) => h("option", { key: name, value: name })),
+    ),
+  );
 }
 
 // Returns a URL with its host only: each of the other parts may hold a secret.

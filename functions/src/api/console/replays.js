@@ -5,7 +5,25 @@ import { call, readPage, segment, session, staleError, useSession } from "./api.
 import { pause, refreshDestinations, useData, usePolling } from "./data.js";
 import { useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
-import { announce, Badge, Button, Choices, Dialog, Empty, Field, Form, LiveNotice, localInput, isoTime, openDialog, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
+import {
+  announce,
+  Badge,
+  Button,
+  Choices,
+  Dialog,
+  Empty,
+  Field,
+  Form,
+  LiveNotice,
+  localInput,
+  isoTime,
+  openDialog,
+  PageLinks,
+  plural,
+  Problem,
+  Skeleton,
+  Time,
+} from "./ui.js";
 
 export { startReplay, replayStarter, replayNow, openReplay, ReplayList };
 
@@ -39,7 +57,9 @@ async function follow(replayId, longest, condition) {
   for (let wait = 400; Date.now() < end; wait = Math.min(wait * 1.5, 1500)) {
     await pause(wait);
     if (session.value.key !== key) throw staleError();
-    const replay = await call("GET", `replays/${segment(replayId)}`).catch((problem) => { if (problem.isStale) throw problem; });
+    const replay = await call("GET", `replays/${segment(replayId)}`).catch((problem) => {
+      if (problem.isStale) throw problem;
+    });
     if (replay && condition(replay)) return replay;
   }
   return undefined;
@@ -76,31 +96,91 @@ async function replayNow({ destinationId, health: { pending } }, started) {
 function openReplay(destination, name, { selected, since, started }) {
   const count = selected ? selected.errorIds.length + selected.eventIds.length : 0;
   const startReplays = replayStarter(destination.destinationId);
-  openDialog((close) => h(Dialog, { title: `Replay to ${name}`, close }, h(ReplayForm, { count, since, close, send: async (kind, values, form) => {
-    const selections = {
-      status: [Object.fromEntries(form.getAll("statuses").map((status) => [status, true]))],
-      range: [{ since: isoTime(values.since), ...(values.until && { until: isoTime(values.until) }) }],
-      selected: count ? [["errorIds", selected.errorIds], ["eventIds", selected.eventIds]].filter(([, ids]) => ids.length).map(([member, ids]) => ({ [member]: ids })) : [],
-    }[kind];
-    if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
-    await startReplays(selections);
-    close();
-    started();
-  } })));
+  openDialog((close) =>
+    h(
+      Dialog,
+      { title: `Replay to ${name}`, close },
+      h(ReplayForm, {
+        count,
+        since,
+        close,
+        send: async (kind, values, form) => {
+          const selections = {
+            status: [Object.fromEntries(form.getAll("statuses").map((status) => [status, true]))],
+            range: [{ since: isoTime(values.since), ...(values.until && { until: isoTime(values.until) }) }],
+            selected: count
+              ? [
+                  ["errorIds", selected.errorIds],
+                  ["eventIds", selected.eventIds],
+                ]
+                  .filter(([, ids]) => ids.length)
+                  .map(([member, ids]) => ({ [member]: ids }))
+              : [],
+          }[kind];
+          if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
+          await startReplays(selections);
+          close();
+          started();
+        },
+      }),
+    ),
+  );
 }
 
 function ReplayForm({ count, since, close, send }) {
   const [kind, setKind] = useState((count && "selected") || (since && "range") || "status");
-  const choice = (value, title) => h("label", { class: "check wide" }, h("input", { type: "radio", name: "kind", value, checked: kind === value, onChange: () => setKind(value) }), title);
-  return h(Form, { submit: "Start replay", secondary: h(Button, { action: close }, "Cancel"), send: (values, form) => send(kind, values, form) },
+  const choice = (value, title) =>
+    h(
+      "label",
+      { class: "check wide" },
+      h("input", { type: "radio", name: "kind", value, checked: kind === value, onChange: () => setKind(value) }),
+      title,
+    );
+  return h(
+    Form,
+    {
+      submit: "Start replay",
+      secondary: h(Button, { action: close }, "Cancel"),
+      send: (values, form) => send(kind, values, form),
+    },
     count > 0 && choice("selected", `The ${plural(count, "selected delivery", "selected deliveries")}`),
     choice("status", "All deliveries that are"),
-    kind === "status" && h("div", { class: "indent wide" }, h(Choices, { label: "Status", name: "statuses", chosen: ["failed", "cancelled"], options: [["failed", "failed: all attempts were used up"], ["cancelled", "cancelled: the destination was disabled"], ["pending", "pending: without waiting for the next attempt"]] })),
+    kind === "status" &&
+      h(
+        "div",
+        { class: "indent wide" },
+        h(Choices, {
+          label: "Status",
+          name: "statuses",
+          chosen: ["failed", "cancelled"],
+          options: [
+            ["failed", "failed: all attempts were used up"],
+            ["cancelled", "cancelled: the destination was disabled"],
+            ["pending", "pending: without waiting for the next attempt"],
+          ],
+        }),
+      ),
     choice("range", "Everything that was recorded in a time range, also what has been delivered"),
-    kind === "range" && h("div", { class: "indent wide form" },
-      h(Field, { label: "Since", name: "since", type: "datetime-local", step: 1, required: true, value: localInput(since ?? Date.now() - 3600000) }),
-      h(Field, { label: "Until", name: "until", type: "datetime-local", step: 1, hint: "Now, if it is empty" })),
-    h("p", { class: "wide quiet" }, "The filter of the destination applies. The receiver recognises what it has already by its id."));
+    kind === "range" &&
+      h(
+        "div",
+        { class: "indent wide form" },
+        h(Field, {
+          label: "Since",
+          name: "since",
+          type: "datetime-local",
+          step: 1,
+          required: true,
+          value: localInput(since ?? Date.now() - 3600000),
+        }),
+        h(Field, { label: "Until", name: "until", type: "datetime-local", step: 1, hint: "Now, if it is empty" }),
+      ),
+    h(
+      "p",
+      { class: "wide quiet" },
+      "The filter of the destination applies. The receiver recognises what it has already by its id.",
+    ),
+  );
 }
 
 // Says what a replay sends.
@@ -114,30 +194,103 @@ function requestText({ since, until, errorIds, eventIds, pending, failed, cancel
 // Replays of a destination with their progress.
 function ReplayList({ destinationId }) {
   const { mayChange } = useSession();
-  const { parameters: { cursor } } = useAddress();
+  const {
+    parameters: { cursor },
+  } = useAddress();
   const load = () => readPage(replaysPath(destinationId), { limit: 20, cursor });
   const replays = useData(`replays ${destinationId} ${cursor ?? ""} ${useStore(replayStarts)}`, load);
   const isRunning = replays.data?.data.some(({ status }) => status === "running");
-  const live = usePolling(async () => {
-    const page = await load();
-    replays.setData(() => page);
-    return true;
-  }, { isActive: Boolean(isRunning), key: `${destinationId} ${cursor}` });
+  const live = usePolling(
+    async () => {
+      const page = await load();
+      replays.setData(() => page);
+      return true;
+    },
+    { isActive: Boolean(isRunning), key: `${destinationId} ${cursor}` },
+  );
   const problem = h(Problem, { problem: replays.problem, retry: replays.reload });
   if (!replays.data) return replays.problem ? problem : h(Skeleton);
   const { data } = replays.data;
-  return h(Fragment, {}, problem, h(LiveNotice, { live }), data.length ? h("div", { class: "table" }, h("table", {},
-    h("thead", {}, h("tr", {}, ["Started", "Request", "Status", "Progress", ""].map((title) => h("th", { key: title }, title)))),
-    h("tbody", {}, data.map(({ replayId, request, status, found, delivered, failed, createdAt }) => h("tr", { key: replayId },
-      h("td", { class: "nowrap", "data-label": "Started" }, h(Time, { at: createdAt })), h("td", {}, requestText(request)),
-      h("td", {}, h(Badge, { kind: { running: "info", done: failed ? "warn" : "good", cancelled: "quiet" }[status] }, status)),
-      h("td", {}, h("progress", { max: Math.max(found, 1), value: found ? delivered + failed : Number(status === "done"), "aria-label": "Progress" }),
-        h("span", { class: "quiet block" }, `${delivered.toLocaleString()} of ${found.toLocaleString()} delivered${failed ? `, ${failed.toLocaleString()} not` : ""}`)),
-      h("td", {}, mayChange && status === "running" && h(Button, { action: async () => {
-        await call("DELETE", `replays/${segment(replayId)}`);
-        announce("The replay is cancelled.");
-        await replays.reload();
-      } }, "Cancel")))))))
-    : h(Empty, { title: "No replays", cursor: replays.data.cursor }, "A replay sends errors and events again: those of a time range, or those that were not delivered."),
-  h(PageLinks, { cursor: replays.data.cursor, older: "Older replays" }));
+  return h(
+    Fragment,
+    {},
+    problem,
+    h(LiveNotice, { live }),
+    data.length
+      ? h(
+          "div",
+          { class: "table" },
+          h(
+            "table",
+            {},
+            h(
+              "thead",
+              {},
+              h(
+                "tr",
+                {},
+                ["Started", "Request", "Status", "Progress", ""].map((title) => h("th", { key: title }, title)),
+              ),
+            ),
+            h(
+              "tbody",
+              {},
+              data.map(({ replayId, request, status, found, delivered, failed, createdAt }) =>
+                h(
+                  "tr",
+                  { key: replayId },
+                  h("td", { class: "nowrap", "data-label": "Started" }, h(Time, { at: createdAt })),
+                  h("td", {}, requestText(request)),
+                  h(
+                    "td",
+                    {},
+                    h(
+                      Badge,
+                      { kind: { running: "info", done: failed ? "warn" : "good", cancelled: "quiet" }[status] },
+                      status,
+                    ),
+                  ),
+                  h(
+                    "td",
+                    {},
+                    h("progress", {
+                      max: Math.max(found, 1),
+                      value: found ? delivered + failed : Number(status === "done"),
+                      "aria-label": "Progress",
+                    }),
+                    h(
+                      "span",
+                      { class: "quiet block" },
+                      `${delivered.toLocaleString()} of ${found.toLocaleString()} delivered${failed ? `, ${failed.toLocaleString()} not` : ""}`,
+                    ),
+                  ),
+                  h(
+                    "td",
+                    {},
+                    mayChange &&
+                      status === "running" &&
+                      h(
+                        Button,
+                        {
+                          action: async () => {
+                            await call("DELETE", `replays/${segment(replayId)}`);
+                            announce("The replay is cancelled.");
+                            await replays.reload();
+                          },
+                        },
+                        "Cancel",
+                      ),
+                  ),
+                ),
+              ),
+            ),
+          ),
+        )
+      : h(
+          Empty,
+          { title: "No replays", cursor: replays.data.cursor },
+          "A replay sends errors and events again: those of a time range, or those that were not delivered.",
+        ),
+    h(PageLinks, { cursor: replays.data.cursor, older: "Older replays" }),
+  );
 }

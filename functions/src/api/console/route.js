@@ -9,13 +9,16 @@ export { address, link, go, useAddress, changed, useTitle };
 // Returns the parts of the path and the parameters in the fragment: `#/users/1?status=active`.
 function parseFragment() {
   const [path, parameters = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const parts = path.split("/").filter(Boolean).map((part) => {
-    try {
-      return decodeURIComponent(part);
-    } catch {
-      return part;
-    }
-  });
+  const parts = path
+    .split("/")
+    .filter(Boolean)
+    .map((part) => {
+      try {
+        return decodeURIComponent(part);
+      } catch {
+        return part;
+      }
+    });
   return { parts, parameters: Object.fromEntries(new URLSearchParams(parameters)) };
 }
 

@@ -6,14 +6,33 @@ import { useData } from "./data.js";
 import { InstallationTable } from "./installations.js";
 import { rememberNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { announce, Badge, Button, confirmAction, Dialog, Empty, Field, Form, Id, openDialog, PageLinks, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
+import {
+  announce,
+  Badge,
+  Button,
+  confirmAction,
+  Dialog,
+  Empty,
+  Field,
+  Form,
+  Id,
+  openDialog,
+  PageLinks,
+  Problem,
+  Properties,
+  Section,
+  Skeleton,
+  Time,
+} from "./ui.js";
 
-export { UsersPage, userPage };
+export { UsersPage, UserPage };
 
-const MOST_SHOWN = 100;
+const MAX_SHOWN = 100;
 
 function UsersPage() {
-  const { parameters: { status = "", cursor } } = useAddress();
+  const {
+    parameters: { status = "", cursor },
+  } = useAddress();
   const { mayChange } = useSession();
   useTitle("Users");
   const users = useData(`users ${status} ${cursor ?? ""}`, async () => {
@@ -21,24 +40,98 @@ function UsersPage() {
     rememberNames("users", page.data);
     return page;
   });
-  return h(Fragment, {},
-    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, "Users"), mayChange && h(Button, { kind: "primary", action: async () => openNewUser() }, "Create user")),
-    h("div", { class: "filters" },
-      h("label", {}, "Status", h("select", { value: status, onChange: (event) => go(changed({ status: event.currentTarget.value || null, cursor: null })) }, [["", "All"], ["active", "Active"], ["disabled", "Disabled"]].map(([value, title]) => h("option", { key: value, value }, title)))),
-      h(Form, { submit: "Find", kind: "", send: async ({ user }) => {
-        const found = await findUser(user.trim());
-        rememberNames("users", [found]);
-        go(link(["users", found.userId]));
-      } }, h(Field, { label: "Find a user", name: "user", type: "search", required: true, placeholder: "Email, username or id" }))),
+  return h(
+    Fragment,
+    {},
+    h(
+      "div",
+      { class: "row spread" },
+      h("h1", { tabIndex: -1 }, "Users"),
+      mayChange && h(Button, { kind: "primary", action: async () => openNewUser() }, "Create user"),
+    ),
+    h(
+      "div",
+      { class: "filters" },
+      h(
+        "label",
+        {},
+        "Status",
+        h(
+          "select",
+          {
+            value: status,
+            onChange: (event) => go(changed({ status: event.currentTarget.value || null, cursor: null })),
+          },
+          [
+            ["", "All"],
+            ["active", "Active"],
+            ["disabled", "Disabled"],
+          ].map(([value, title]) => h("option", { key: value, value }, title)),
+        ),
+      ),
+      h(
+        Form,
+        {
+          submit: "Find",
+          kind: "",
+          send: async ({ user }) => {
+            const found = await findUser(user.trim());
+            rememberNames("users", [found]);
+            go(link(["users", found.userId]));
+          },
+        },
+        h(Field, {
+          label: "Find a user",
+          name: "user",
+          type: "search",
+          required: true,
+          placeholder: "Email, username or id",
+        }),
+      ),
+    ),
     h(Problem, { problem: users.problem, retry: users.reload }),
     !users.data && users.isLoading && h(Skeleton, { rows: 8 }),
-    users.data && (users.data.data.length ? h("div", { class: "table" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["Username", "Email", "Name", "Status", "Created"].map((title) => h("th", { key: title }, title)))),
-      h("tbody", {}, users.data.data.map((user) => h("tr", { key: user.userId },
-        h("td", { class: "text" }, h("a", { href: link(["users", user.userId]) }, user.username)), h("td", { class: "text" }, user.email ?? ""), h("td", { class: "text" }, user.fullName ?? ""),
-        h("td", {}, h(UserStatus, user)), h("td", { class: "nowrap", "data-label": "Created" }, h(Time, { at: user.createdAt })))))))
-      : h(Empty, { title: "No users", cursor: users.data.cursor }, "Your back end creates a user for each person who uses an integration.")),
-    h(PageLinks, { cursor: users.data?.cursor, older: "Older users" }));
+    users.data &&
+      (users.data.data.length
+        ? h(
+            "div",
+            { class: "table" },
+            h(
+              "table",
+              {},
+              h(
+                "thead",
+                {},
+                h(
+                  "tr",
+                  {},
+                  ["Username", "Email", "Name", "Status", "Created"].map((title) => h("th", { key: title }, title)),
+                ),
+              ),
+              h(
+                "tbody",
+                {},
+                users.data.data.map((user) =>
+                  h(
+                    "tr",
+                    { key: user.userId },
+                    h("td", { class: "text" }, h("a", { href: link(["users", user.userId]) }, user.username)),
+                    h("td", { class: "text" }, user.email ?? ""),
+                    h("td", { class: "text" }, user.fullName ?? ""),
+                    h("td", {}, h(UserStatus, user)),
+                    h("td", { class: "nowrap", "data-label": "Created" }, h(Time, { at: user.createdAt })),
+                  ),
+                ),
+              ),
+            ),
+          )
+        : h(
+            Empty,
+            { title: "No users", cursor: users.data.cursor },
+            "Your back end creates a user for each person who uses an integration.",
+          )),
+    h(PageLinks, { cursor: users.data?.cursor, older: "Older users" }),
+  );
 }
 
 const UserStatus = ({ status }) => h(Badge, { kind: status === "active" ? "good" : "warn" }, status);
@@ -52,80 +145,299 @@ async function findUser(reference) {
 }
 
 function openNewUser() {
-  openDialog((close) => h(Dialog, { title: "Create user", close }, h(Form, { submit: "Create user", secondary: h(Button, { action: close }, "Cancel"), send: async (values) => {
-    const user = await call("POST", "users", Object.fromEntries(Object.entries(values).filter(([, value]) => value)));
-    close();
-    announce(`Created ${user.username}.`);
-    go(link(["users", user.userId]));
-  } }, h(Field, { label: "Email", name: "email", type: "email" }), h(Field, { label: "Username", name: "username", hint: "Generated from the email if it is empty" }), h(Field, { label: "Full name", name: "fullName", isWide: true }))));
+  openDialog((close) =>
+    h(
+      Dialog,
+      { title: "Create user", close },
+      h(
+        Form,
+        {
+          submit: "Create user",
+          secondary: h(Button, { action: close }, "Cancel"),
+          send: async (values) => {
+            const user = await call(
+              "POST",
+              "users",
+              Object.fromEntries(Object.entries(values).filter(([, value]) => value)),
+            );
+            close();
+            announce(`Created ${user.username}.`);
+            go(link(["users", user.userId]));
+          },
+        },
+        h(Field, { label: "Email", name: "email", type: "email" }),
+        h(Field, { label: "Username", name: "username", hint: "Generated from the email if it is empty" }),
+        h(Field, { label: "Full name", name: "fullName", isWide: true }),
+      ),
+    ),
+  );
 }
 
-function userPage({ id }) {
+function UserPage({ id }) {
   const { mayChange } = useSession();
   const path = `users/${segment(id)}`;
   const loaded = useData(`user ${id}`, async () => {
-    const [user, workflows, credentials, installations] = await Promise.all([call("GET", path), ...["workflows", "credentials", "installations"].map((kind) => call("GET",
-      kind === "workflows" ? `workflows${query({ userId: id, limit: MOST_SHOWN })}` : `${path}/${kind}${query({ limit: MOST_SHOWN })}`))]);
+    const [user, workflows, credentials, installations] = await Promise.all([
+      call("GET", path),
+      ...["workflows", "credentials", "installations"].map((kind) =>
+        call(
+          "GET",
+          kind === "workflows"
+            ? `workflows${query({ userId: id, limit: MAX_SHOWN })}`
+            : `${path}/${kind}${query({ limit: MAX_SHOWN })}`,
+        ),
+      ),
+    ]);
     rememberNames("workflows", workflows.data);
     return { user, workflows, credentials, installations };
   });
   const { user, workflows, credentials, installations } = loaded.data ?? {};
   useTitle(user?.username ?? "User");
-  useEffect(() => { if (user) rememberNames("users", [user]); }, [user]);
+  useEffect(() => {
+    if (user) rememberNames("users", [user]);
+  }, [user]);
   // Asks, deletes what the path names, and shows what is left.
-  const remove = (question, target, done) => confirmAction({ ...question, action: async () => {
-    await call("DELETE", `${path}/${target}`);
-    announce(done);
-    await loaded.reload();
-  } });
+  const remove = (question, target, done) =>
+    confirmAction({
+      ...question,
+      action: async () => {
+        await call("DELETE", `${path}/${target}`);
+        announce(done);
+        await loaded.reload();
+      },
+    });
   const change = (verb) => async () => {
     await call("POST", `${path}/${verb}`);
     announce(`${verb === "enable" ? "Enabled" : "Disabled"} ${user.username}.`);
     await loaded.reload();
   };
-  return h(Fragment, {},
+  return h(
+    Fragment,
+    {},
     h("a", { class: "back", href: link(["users"]) }, "Users"),
-    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, user?.username ?? "User"), user && mayChange && h("div", { class: "row" },
-      user.status === "active" ? h(Button, { action: async () => disableUser(user, change("disable")) }, "Disable") : h(Button, { action: change("enable") }, "Enable"),
-      h(Button, { kind: "danger outline", action: async () => eraseErrors(user, path) }, "Erase errors"),
-      h(Button, { kind: "danger outline", action: async () => deleteUser(user, path) }, "Delete"))),
-    h(Problem, { problem: loaded.problem, retry: loaded.reload }), !user && loaded.isLoading && h(Skeleton, { rows: 8 }),
-    user && h(Fragment, {},
-      h(Section, { title: "Details" }, h(Properties, { pairs: [
-        ["Status", h(UserStatus, user)], ["Email", user.email ?? h("span", { class: "quiet" }, "none")], ["Name", user.fullName ?? h("span", { class: "quiet" }, "none")], ["Id", h(Id, { id: user.userId })],
-        ["Created", h(Time, { at: user.createdAt })], ["Changed", h(Time, { at: user.updatedAt })], ...Object.entries(user.metadata),
-      ] }), h("p", { class: "row" }, h("a", { href: link(["errors"], { view: "list", userId: id, range: "7d" }) }, "Errors of this user"), h("a", { href: link(["events"], { userId: id }) }, "Events of this user"))),
-      h(Section, { title: "Installations" }, h(InstallationTable, { installations: installations.data, empty: "This user has installed nothing.", uninstall: mayChange && ((integration) => remove(uninstalling(integration, user), `installations/${segment(integration)}`, `Uninstalled ${integration}.`)) }), h(Rest, installations)),
-      h(Section, { title: "Workflows" }, workflows.data.length ? h("div", { class: "table" }, h("table", {},
-        h("thead", {}, h("tr", {}, ["Workflow", "Integration", "Status", "Changed"].map((title) => h("th", { key: title }, title)))),
-        h("tbody", {}, workflows.data.map((workflow) => h("tr", { key: workflow.workflowId },
-          h("td", { class: "text" }, h("a", { href: link(["workflows", workflow.workflowId]) }, workflow.name)), h("td", {}, workflow.integrationId ?? ""),
-          h("td", {}, h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive")), h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: workflow.updatedAt }))))))) : h(Empty, { title: "No workflows" }), h(Rest, workflows)),
-      h(Section, { title: "Credentials" }, credentials.data.length ? h("div", { class: "table" }, h("table", {},
-        h("thead", {}, h("tr", {}, ["Credential", "Type", "Status", "Changed", "Id", ...mayChange ? [""] : []].map((title) => h("th", { key: title }, title)))),
-        h("tbody", {}, credentials.data.map(({ credentialId, name, type, status, statusReason, updatedAt }) => h("tr", { key: credentialId },
-          h("td", { class: "text" }, name), h("td", {}, type), h("td", {}, h(Badge, { kind: status === "valid" ? "good" : "bad" }, status), statusReason && h("span", { class: "quiet block" }, statusReason)),
-          h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: updatedAt })), h("td", {}, h(Id, { id: credentialId })),
-          mayChange && h("td", {}, h(Button, { kind: "subtle", label: `Delete ${name} ${credentialId}`, action: async () => remove(deletingCredential({ name, type, credentialId }), `credentials/${credentialId}`, `Deleted ${name}.`) }, "Delete"))))))) : h(Empty, { title: "No credentials" }), h(Rest, credentials))));
+    h(
+      "div",
+      { class: "row spread" },
+      h("h1", { tabIndex: -1 }, user?.username ?? "User"),
+      user &&
+        mayChange &&
+        h(
+          "div",
+          { class: "row" },
+          user.status === "active"
+            ? h(Button, { action: async () => disableUser(user, change("disable")) }, "Disable")
+            : h(Button, { action: change("enable") }, "Enable"),
+          h(Button, { kind: "danger outline", action: async () => eraseErrors(user, path) }, "Erase errors"),
+          h(Button, { kind: "danger outline", action: async () => deleteUser(user, path) }, "Delete"),
+        ),
+    ),
+    h(Problem, { problem: loaded.problem, retry: loaded.reload }),
+    !user && loaded.isLoading && h(Skeleton, { rows: 8 }),
+    user &&
+      h(
+        Fragment,
+        {},
+        h(
+          Section,
+          { title: "Details" },
+          h(Properties, {
+            pairs: [
+              ["Status", h(UserStatus, user)],
+              ["Email", user.email ?? h("span", { class: "quiet" }, "none")],
+              ["Name", user.fullName ?? h("span", { class: "quiet" }, "none")],
+              ["Id", h(Id, { id: user.userId })],
+              ["Created", h(Time, { at: user.createdAt })],
+              ["Changed", h(Time, { at: user.updatedAt })],
+              ...Object.entries(user.metadata),
+            ],
+          }),
+          h(
+            "p",
+            { class: "row" },
+            h("a", { href: link(["errors"], { view: "list", userId: id, range: "7d" }) }, "Errors of this user"),
+            h("a", { href: link(["events"], { userId: id }) }, "Events of this user"),
+          ),
+        ),
+        h(
+          Section,
+          { title: "Installations" },
+          h(InstallationTable, {
+            installations: installations.data,
+            empty: "This user has installed nothing.",
+            uninstall:
+              mayChange &&
+              ((integration) =>
+                remove(
+                  uninstalling(integration, user),
+                  `installations/${segment(integration)}`,
+                  `Uninstalled ${integration}.`,
+                )),
+          }),
+          h(Rest, installations),
+        ),
+        h(
+          Section,
+          { title: "Workflows" },
+          workflows.data.length
+            ? h(
+                "div",
+                { class: "table" },
+                h(
+                  "table",
+                  {},
+                  h(
+                    "thead",
+                    {},
+                    h(
+                      "tr",
+                      {},
+                      ["Workflow", "Integration", "Status", "Changed"].map((title) => h("th", { key: title }, title)),
+                    ),
+                  ),
+                  h(
+                    "tbody",
+                    {},
+                    workflows.data.map((workflow) =>
+                      h(
+                        "tr",
+                        { key: workflow.workflowId },
+                        h(
+                          "td",
+                          { class: "text" },
+                          h("a", { href: link(["workflows", workflow.workflowId]) }, workflow.name),
+                        ),
+                        h("td", {}, workflow.integrationId ?? ""),
+                        h(
+                          "td",
+                          {},
+                          h(
+                            Badge,
+                            { kind: workflow.active ? "good" : "quiet" },
+                            workflow.active ? "active" : "inactive",
+                          ),
+                        ),
+                        h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: workflow.updatedAt })),
+                      ),
+                    ),
+                  ),
+                ),
+              )
+            : h(Empty, { title: "No workflows" }),
+          h(Rest, workflows),
+        ),
+        h(
+          Section,
+          { title: "Credentials" },
+          credentials.data.length
+            ? h(
+                "div",
+                { class: "table" },
+                h(
+                  "table",
+                  {},
+                  h(
+                    "thead",
+                    {},
+                    h(
+                      "tr",
+                      {},
+                      ["Credential", "Type", "Status", "Changed", "Id", ...(mayChange ? [""] : [])].map((title) =>
+                        h("th", { key: title }, title),
+                      ),
+                    ),
+                  ),
+                  h(
+                    "tbody",
+                    {},
+                    credentials.data.map(({ credentialId, name, type, status, statusReason, updatedAt }) =>
+                      h(
+                        "tr",
+                        { key: credentialId },
+                        h("td", { class: "text" }, name),
+                        h("td", {}, type),
+                        h(
+                          "td",
+                          {},
+                          h(Badge, { kind: status === "valid" ? "good" : "bad" }, status),
+                          statusReason && h("span", { class: "quiet block" }, statusReason),
+                        ),
+                        h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: updatedAt })),
+                        h("td", {}, h(Id, { id: credentialId })),
+                        mayChange &&
+                          h(
+                            "td",
+                            {},
+                            h(
+                              Button,
+                              {
+                                kind: "subtle",
+                                label: `Delete ${name} ${credentialId}`,
+                                action: async () =>
+                                  remove(
+                                    deletingCredential({ name, type, credentialId }),
+                                    `credentials/${credentialId}`,
+                                    `Deleted ${name}.`,
+                                  ),
+                              },
+                              "Delete",
+                            ),
+                          ),
+                      ),
+                    ),
+                  ),
+                ),
+              )
+            : h(Empty, { title: "No credentials" }),
+          h(Rest, credentials),
+        ),
+      ),
+  );
 }
 
-const Rest = ({ cursor }) => cursor && h("p", { class: "quiet" }, `The newest ${MOST_SHOWN} are shown.`);
+const Rest = ({ cursor }) => cursor && h("p", { class: "quiet" }, `The newest ${MAX_SHOWN} are shown.`);
 
 const uninstalling = (integration, { username }) => ({
-  title: `Uninstall ${integration}?`, submit: "Uninstall", text: h("p", {}, `The workflows of ${username} that belong to it are deleted, and so are the credentials that it created and nothing else uses. This cannot be undone.`),
+  title: `Uninstall ${integration}?`,
+  submit: "Uninstall",
+  text: h(
+    "p",
+    {},
+    `The workflows of ${username} that belong to it are deleted, and so are the credentials that it created and nothing else uses. This cannot be undone.`,
+  ),
 });
 
 const deletingCredential = ({ name, type, credentialId }) => ({
-  title: `Delete ${name}?`, submit: "Delete credential", text: h("p", {}, `The data of ${credentialId}, of the type ${type}, is erased immediately, and installations that use it need attention. This cannot be undone.`),
+  title: `Delete ${name}?`,
+  submit: "Delete credential",
+  text: h(
+    "p",
+    {},
+    `The data of ${credentialId}, of the type ${type}, is erased immediately, and installations that use it need attention. This cannot be undone.`,
+  ),
 });
 
 function disableUser({ username }, action) {
-  confirmAction({ title: `Disable ${username}?`, submit: "Disable", action, text: h("p", {}, "Its tokens stop within a minute, and its workflows count as inactive. Its data is kept, and it can be enabled again.") });
+  confirmAction({
+    title: `Disable ${username}?`,
+    submit: "Disable",
+    action,
+    text: h(
+      "p",
+      {},
+      "Its tokens stop within a minute, and its workflows count as inactive. Its data is kept, and it can be enabled again.",
+    ),
+  });
 }
 
 function eraseErrors({ username }, path) {
   confirmAction({
-    title: `Erase the errors of ${username}?`, submit: "Erase errors", text: h("p", {}, "All errors that were recorded until now are deleted, with their deliveries. New ones are recorded as before. This cannot be undone."),
+    title: `Erase the errors of ${username}?`,
+    submit: "Erase errors",
+    text: h(
+      "p",
+      {},
+      "All errors that were recorded until now are deleted, with their deliveries. New ones are recorded as before. This cannot be undone.",
+    ),
     action: async () => {
       await call("DELETE", `${path}/logs`);
       announce(`The errors of ${username} are being erased.`);
@@ -135,7 +447,13 @@ function eraseErrors({ username }, path) {
 
 function deleteUser({ username }, path) {
   confirmAction({
-    title: `Delete ${username}?`, submit: "Delete user", text: h("p", {}, "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire, unless you erase them before. This cannot be undone."),
+    title: `Delete ${username}?`,
+    submit: "Delete user",
+    text: h(
+      "p",
+      {},
+      "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire, unless you erase them before. This cannot be undone.",
+    ),
     action: async () => {
       await call("DELETE", path);
       announce(`Deleted ${username}.`);

@@ -7,9 +7,9 @@ import { rememberNames, useNames, UserLink } from "./names.js";
 import { link, useTitle } from "./route.js";
 import { announce, Badge, Button, Id, Json, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
 
-export { workflowPage };
+export { WorkflowPage };
 
-function workflowPage({ id }) {
+function WorkflowPage({ id }) {
   const { mayChange } = useSession();
   const { users } = useNames();
   const loaded = useData(`workflow ${id}`, async () => {
@@ -27,17 +27,57 @@ function workflowPage({ id }) {
       return;
     }
     const { status } = await call("GET", `users/${segment(workflow.userId)}`).catch(() => ({}));
-    announce(status === "disabled" ? "Its user is disabled: it becomes active when the user is enabled." : `Activated ${workflow.name}.`);
+    announce(
+      status === "disabled"
+        ? "Its user is disabled: it becomes active when the user is enabled."
+        : `Activated ${workflow.name}.`,
+    );
   };
-  return h(Fragment, {},
+  return h(
+    Fragment,
+    {},
     workflow && h("a", { class: "back", href: link(["users", workflow.userId]) }, users.get(workflow.userId) ?? "User"),
-    h("div", { class: "row spread" }, h("h1", { tabIndex: -1 }, workflow?.name ?? "Workflow"), workflow && mayChange && h("div", { class: "row" },
-      workflow.active ? h(Button, { action: change("deactivate") }, "Deactivate") : h(Button, { action: change("activate") }, "Activate"))),
-    h(Problem, { problem: loaded.problem, retry: loaded.reload }), !workflow && loaded.isLoading && h(Skeleton),
-    workflow && h(Section, { title: "Details" }, h(Properties, { pairs: [
-      ["Status", h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive")], ["User", h(UserLink, { id: workflow.userId })],
-      workflow.integrationId && ["Integration", h("a", { href: link(["integrations", workflow.integrationId]) }, workflow.integrationId)], workflow.key && ["Key", h("code", {}, workflow.key)],
-      ["Id", h(Id, { id })], ["Created", h(Time, { at: workflow.createdAt })], ["Changed", h(Time, { at: workflow.updatedAt })],
-    ] }), h(Json, { title: "Settings", value: workflow.settings, isOpen: true }),
-    h("p", { class: "row" }, h("a", { href: link(["errors"], { view: "list", workflowId: id, range: "7d" }) }, "Errors of this workflow"), h("a", { href: link(["events"], { workflowId: id }) }, "Events of this workflow"))));
+    h(
+      "div",
+      { class: "row spread" },
+      h("h1", { tabIndex: -1 }, workflow?.name ?? "Workflow"),
+      workflow &&
+        mayChange &&
+        h(
+          "div",
+          { class: "row" },
+          workflow.active
+            ? h(Button, { action: change("deactivate") }, "Deactivate")
+            : h(Button, { action: change("activate") }, "Activate"),
+        ),
+    ),
+    h(Problem, { problem: loaded.problem, retry: loaded.reload }),
+    !workflow && loaded.isLoading && h(Skeleton),
+    workflow &&
+      h(
+        Section,
+        { title: "Details" },
+        h(Properties, {
+          pairs: [
+            ["Status", h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive")],
+            ["User", h(UserLink, { id: workflow.userId })],
+            workflow.integrationId && [
+              "Integration",
+              h("a", { href: link(["integrations", workflow.integrationId]) }, workflow.integrationId),
+            ],
+            workflow.key && ["Key", h("code", {}, workflow.key)],
+            ["Id", h(Id, { id })],
+            ["Created", h(Time, { at: workflow.createdAt })],
+            ["Changed", h(Time, { at: workflow.updatedAt })],
+          ],
+        }),
+        h(Json, { title: "Settings", value: workflow.settings, isOpen: true }),
+        h(
+          "p",
+          { class: "row" },
+          h("a", { href: link(["errors"], { view: "list", workflowId: id, range: "7d" }) }, "Errors of this workflow"),
+          h("a", { href: link(["events"], { workflowId: id }) }, "Events of this workflow"),
+        ),
+      ),
+  );
 }

@@ -1,7 +1,19 @@
 // Client of the API at the origin of this page. The token is stored in the memory of this module
 // only.
 
-export { call, claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, RequestError, exchangeTicket, isRenewable, deferred };
+export {
+  call,
+  claims,
+  readClaims,
+  acceptToken,
+  forgetToken,
+  renewToken,
+  onTokenDue,
+  RequestError,
+  exchangeTicket,
+  isRenewable,
+  deferred,
+};
 
 const base = new URL(".", location.href);
 const RENEW_BEFORE_MS = 60_000;
@@ -43,7 +55,9 @@ const isRenewable = () => askHost !== null;
 function readClaims(text) {
   try {
     const [, payload] = text.split(".");
-    const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+    const bytes = Uint8Array.from(atob(payload.replaceAll("-", "+").replaceAll("_", "/")), (letter) =>
+      letter.charCodeAt(0),
+    );
     const read = JSON.parse(new TextDecoder().decode(bytes));
     return typeof read.sub === "string" && read.exp > read.iat ? read : null;
   } catch {
@@ -79,7 +93,9 @@ function forgetToken() {
 // newer browsers.
 function deferred() {
   const settle = {};
-  const promise = new Promise((resolve, reject) => { Object.assign(settle, { resolve, reject }); });
+  const promise = new Promise((resolve, reject) => {
+    Object.assign(settle, { resolve, reject });
+  });
   return { promise, ...settle };
 }
 
@@ -110,7 +126,11 @@ async function request(method, path, body, bearer, headers) {
   try {
     return await fetch(new URL(path, base), {
       method,
-      headers: { ...(bearer && { authorization: `Bearer ${bearer}` }), ...(body && { "content-type": "application/json" }), ...headers },
+      headers: {
+        ...(bearer && { authorization: `Bearer ${bearer}` }),
+        ...(body && { "content-type": "application/json" }),
+        ...headers,
+      },
       body: body && JSON.stringify(body),
       cache: "no-store",
       credentials: "omit",
@@ -129,7 +149,10 @@ const UNAUTHORIZED = "urn:tenon:problem:unauthorized";
 // refuse a request in any form.
 async function isTokenRefused(response) {
   if (![401, 403].includes(response.status)) return false;
-  const refusal = await response.clone().json().catch(() => null);
+  const refusal = await response
+    .clone()
+    .json()
+    .catch(() => null);
   return refusal?.type ? refusal.type === UNAUTHORIZED : Boolean(refusal?.message);
 }
 
@@ -138,7 +161,8 @@ const CONFLICT = "urn:tenon:problem:concurrent-modification";
 
 async function documentOf(response) {
   const read = await response.json().catch(() => null);
-  if (!response.ok) throw new RequestError(read?.type === CONFLICT ? "conflict" : KINDS[response.status] ?? "failed", read ?? {});
+  if (!response.ok)
+    throw new RequestError(read?.type === CONFLICT ? "conflict" : (KINDS[response.status] ?? "failed"), read ?? {});
   // The response has ended early.
   if (read === null) throw new RequestError("offline");
   return read;

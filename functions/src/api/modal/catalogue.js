@@ -21,34 +21,62 @@ function catalogueView({ openIntegration, openErrors, errorCount }) {
   const empty = h("p", { class: "empty", role: "status" });
   const draw = (search) => {
     const wanted = searchable(search.trim());
-    const found = entries.filter(({ name, description }) => searchable(`${name} ${description ?? ""}`).includes(wanted));
+    const found = entries.filter(({ name, description }) =>
+      searchable(`${name} ${description ?? ""}`).includes(wanted),
+    );
     list.replaceChildren(...found.map((integration) => entry(integration, openIntegration)));
     empty.textContent = found.length > 0 ? "" : text(entries.length === 0 ? "noIntegrations" : "noMatch", { search });
   };
   draw("");
-  const search = entries.length >= MIN_SEARCHED && h("input", {
-    type: "search", class: "search", "aria-label": text("search"), placeholder: text("search"),
-    oninput: ({ currentTarget }) => draw(currentTarget.value),
-  });
+  const search =
+    entries.length >= MIN_SEARCHED &&
+    h("input", {
+      type: "search",
+      class: "search",
+      "aria-label": text("search"),
+      placeholder: text("search"),
+      oninput: ({ currentTarget }) => draw(currentTarget.value),
+    });
   return [
     search,
-    errorCount > 0 && h("div", { class: "notice warn row" }, h("p", {}, plural("errorCount", errorCount)),
-      button(text("showErrors"), openErrors)),
+    errorCount > 0 &&
+      h(
+        "div",
+        { class: "notice warn row" },
+        h("p", {}, plural("errorCount", errorCount)),
+        button(text("showErrors"), openErrors),
+      ),
     list,
     empty,
   ];
 }
 
 // Returns entries for installations whose integration is no longer offered.
-const retiredEntries = () => state.session.installations
-  .filter(({ integrationId }) => !state.integrations.has(integrationId))
-  .map(({ integrationId }) => ({ integrationId, name: integrationId, description: text("retired"), icon: null }));
+const retiredEntries = () =>
+  state.session.installations
+    .filter(({ integrationId }) => !state.integrations.has(integrationId))
+    .map(({ integrationId }) => ({ integrationId, name: integrationId, description: text("retired"), icon: null }));
 
 function entry(integration, openIntegration) {
   const installation = installationOf(integration.integrationId);
-  return h("li", {}, h("button", { type: "button", class: "card", onclick: () => openIntegration(integration.integrationId) },
-    icon(integration),
-    h("span", { class: "about" },
-      h("span", { class: "row" }, h("strong", {}, integration.name), installation && statusBadge(installation.status)),
-      integration.description && h("span", { class: "description" }, integration.description))));
+  return h(
+    "li",
+    {},
+    h(
+      "button",
+      { type: "button", class: "card", onclick: () => openIntegration(integration.integrationId) },
+      icon(integration),
+      h(
+        "span",
+        { class: "about" },
+        h(
+          "span",
+          { class: "row" },
+          h("strong", {}, integration.name),
+          installation && statusBadge(installation.status),
+        ),
+        integration.description && h("span", { class: "description" }, integration.description),
+      ),
+    ),
+  );
 }

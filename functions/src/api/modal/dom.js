@@ -1,5 +1,4 @@
-// Elements. Data from the API and the host becomes text and never markup: there is no innerHTML
-// here.
+// Elements. Data from the API and the host becomes text and never markup.
 
 import { text } from "./texts.js";
 import { RequestError, deferred, isRenewable, renewToken } from "./api.js";
@@ -20,20 +19,29 @@ function h(name, properties = {}, ...children) {
 }
 
 let lastId = 0;
-const newId = (prefix) => `${prefix}-${lastId += 1}`;
+const newId = (prefix) => `${prefix}-${(lastId += 1)}`;
 
 // Creates a button. Its action may be asynchronous: it runs once at a time, and its failure is
 // shown. The second click of a double click is not for a button that has taken the place of the
 // first one.
-const button = (label, action, kind = "") => h("button", {
-  type: "button", class: kind,
-  onclick: ({ currentTarget, detail: clicks }) => { if (clicks < 2) withBusy(currentTarget, action); },
-}, label);
+const button = (label, action, kind = "") =>
+  h(
+    "button",
+    {
+      type: "button",
+      class: kind,
+      onclick: ({ currentTarget, detail: clicks }) => {
+        if (clicks < 2) withBusy(currentTarget, action);
+      },
+    },
+    label,
+  );
 
 // Returns the icon of an integration, or the first letter of its name.
-const icon = ({ name, icon: source }) => (source
-  ? h("img", { class: "icon", src: source, alt: "", width: 40, height: 40 })
-  : h("span", { class: "icon letter", "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? ""));
+const icon = ({ name, icon: source }) =>
+  source
+    ? h("img", { class: "icon", src: source, alt: "", width: 40, height: 40 })
+    : h("span", { class: "icon letter", "aria-hidden": "true" }, [...name][0]?.toUpperCase() ?? "");
 
 // A page in place is as high as its content, so that its middle may be out of sight: messages and
 // dialogs are placed near the control that is used.
@@ -56,7 +64,9 @@ function announce(message) {
   status.textContent = message;
   placeNear(status);
   clearTimeout(statusTimer);
-  statusTimer = setTimeout(() => { status.textContent = ""; }, 6000);
+  statusTimer = setTimeout(() => {
+    status.textContent = "";
+  }, 6000);
 }
 
 // Time after which a request counts as slow.
@@ -88,7 +98,13 @@ function problemText(problem) {
     return text("failed");
   }
   const texts = {
-    session: "sessionEnded", offline: "offline", invalid: "conflict", conflict: "conflict", changed: "conflict", gone: "gone", forbidden: "notAllowed",
+    session: "sessionEnded",
+    offline: "offline",
+    invalid: "conflict",
+    conflict: "conflict",
+    changed: "conflict",
+    gone: "gone",
+    forbidden: "notAllowed",
     busy: "busy",
   };
   const message = text(texts[problem.kind] ?? "failed");
@@ -102,12 +118,16 @@ function showFailure(problem) {
   document.querySelector(".failure")?.remove();
   const isSession = problem?.kind === "session";
   const box = notice(problemText(problem), "danger failure", [
-    isSession && isRenewable() && [h("p", {}, text("sessionEndedHelp")), button(text("tryAgain"), async () => {
-      await renewToken();
-      const hadFocus = box.contains(document.activeElement);
-      box.remove();
-      if (hadFocus) document.querySelector("h1").focus();
-    })],
+    isSession &&
+      isRenewable() && [
+        h("p", {}, text("sessionEndedHelp")),
+        button(text("tryAgain"), async () => {
+          await renewToken();
+          const hadFocus = box.contains(document.activeElement);
+          box.remove();
+          if (hadFocus) document.querySelector("h1").focus();
+        }),
+      ],
   ]);
   box.setAttribute("role", "alert");
   document.querySelector("main")?.prepend(box);
@@ -123,30 +143,45 @@ function confirmDialog({ title, help, confirm, cancel, danger = true, action = (
   const [titleId, helpId] = [newId("title"), newId("help")];
   let [succeeded, isRunning] = [false, false];
   const failure = h("div", { role: "alert" });
-  const dialog = h("dialog", {
-    "aria-labelledby": titleId, "aria-describedby": helpId,
-    onclose: () => {
-      document.body.append(document.getElementById("status"));
-      dialog.remove();
-      if (!isRunning) resolve(succeeded);
+  const dialog = h(
+    "dialog",
+    {
+      "aria-labelledby": titleId,
+      "aria-describedby": helpId,
+      onclose: () => {
+        document.body.append(document.getElementById("status"));
+        dialog.remove();
+        if (!isRunning) resolve(succeeded);
+      },
     },
-  }, h("h2", { id: titleId }, title), h("p", { id: helpId }, help), failure, h("div", { class: "actions" },
-    button(cancel, () => dialog.close()),
-    button(confirm, async () => {
-      isRunning = true;
-      try {
-        await action();
-        succeeded = true;
-        dialog.close();
-      } catch (problem) {
-        // The event `close` comes later.
-        if (dialog.open) failure.replaceChildren(notice(problemText(problem), "danger"));
-        else showFailure(problem);
-      } finally {
-        isRunning = false;
-        if (!dialog.isConnected) resolve(succeeded);
-      }
-    }, danger ? "danger" : "primary")));
+    h("h2", { id: titleId }, title),
+    h("p", { id: helpId }, help),
+    failure,
+    h(
+      "div",
+      { class: "actions" },
+      button(cancel, () => dialog.close()),
+      button(
+        confirm,
+        async () => {
+          isRunning = true;
+          try {
+            await action();
+            succeeded = true;
+            dialog.close();
+          } catch (problem) {
+            // The event `close` comes later.
+            if (dialog.open) failure.replaceChildren(notice(problemText(problem), "danger"));
+            else showFailure(problem);
+          } finally {
+            isRunning = false;
+            if (!dialog.isConnected) resolve(succeeded);
+          }
+        },
+        danger ? "danger" : "primary",
+      ),
+    ),
+  );
   const used = document.activeElement;
   document.body.append(dialog);
   dialog.showModal();

@@ -13,15 +13,21 @@ const hintFor = (integration, error) => {
   return integration.hints.find((hint) => lowered.includes(hint.match.toLowerCase()));
 };
 
-const workflowsOf = (group) => state.session.workflows.filter((workflow) => group.workflowIds.includes(workflow.workflowId));
+const workflowsOf = (group) =>
+  state.session.workflows.filter((workflow) => group.workflowIds.includes(workflow.workflowId));
 
 // Returns the credentials that the integration's workflows use.
-const usedCredentials = ({ integrationId, credentialTypes }, workflows) => credentialTypes
-  .flatMap(({ type }) => credentialsOf(type))
-  .filter(({ credentialId }) => workflows
-    .some((workflow) => workflow.integrationId === integrationId && workflow.credentialIds.includes(credentialId)));
+const usedCredentials = ({ integrationId, credentialTypes }, workflows) =>
+  credentialTypes
+    .flatMap(({ type }) => credentialsOf(type))
+    .filter(({ credentialId }) =>
+      workflows.some(
+        (workflow) => workflow.integrationId === integrationId && workflow.credentialIds.includes(credentialId),
+      ),
+    );
 
-const hasInvalidCredential = (integration, workflows) => usedCredentials(integration, workflows).some(({ status }) => status === "invalid");
+const hasInvalidCredential = (integration, workflows) =>
+  usedCredentials(integration, workflows).some(({ status }) => status === "invalid");
 
 // Returns whether the accounts were connected again after an error.
 const isRepaired = (integration, workflows, lastSeen) => {
@@ -33,8 +39,11 @@ const isRepaired = (integration, workflows, lastSeen) => {
 // again, if any. The errors of a group can be of several integrations.
 function repairOf(workflows, { example: { error }, lastSeen }) {
   const integrations = [...new Set(workflows.map(({ integrationId }) => integrationId))]
-    .map((id) => state.integrations.get(id)).filter(Boolean);
-  const hints = integrations.map((integration) => ({ integration, hint: hintFor(integration, error) })).filter(({ hint }) => hint);
+    .map((id) => state.integrations.get(id))
+    .filter(Boolean);
+  const hints = integrations
+    .map((integration) => ({ integration, hint: hintFor(integration, error) }))
+    .filter(({ hint }) => hint);
   const broken = integrations.find((integration) => hasInvalidCredential(integration, workflows));
   const { hint, integration } = hints.find((one) => one.integration === broken) ?? hints[0] ?? {};
   const needsAccount = hint?.action === "reconnect" && integration.credentialTypes.length > 0;
@@ -47,7 +56,11 @@ function errorList(errors, reconnect, limit = Infinity) {
   const groups = presentGroups(errors);
   if (groups.length === 0) return h("p", { class: "empty" }, text("noErrors"));
   return [
-    h("ul", { class: "errors" }, groups.slice(0, limit).map((group) => errorItem(group, reconnect))),
+    h(
+      "ul",
+      { class: "errors" },
+      groups.slice(0, limit).map((group) => errorItem(group, reconnect)),
+    ),
     limit === Infinity && !errors.complete && h("p", { class: "quiet" }, text("errorsIncomplete")),
   ];
 }
@@ -55,14 +68,38 @@ function errorList(errors, reconnect, limit = Infinity) {
 function errorItem(group, reconnect) {
   const workflows = workflowsOf(group);
   const { hint, reconnected } = repairOf(workflows, group);
-  return h("li", {},
+  return h(
+    "li",
+    {},
     h("p", { class: hint ? "message" : "message excerpt" }, hint?.text ?? group.example.error),
-    h("p", { class: "quiet" },
+    h(
+      "p",
+      { class: "quiet" },
       [...new Set(workflows.map((workflow) => workflow.name))].map((name) => [name, " · "]),
-      plural("times", group.count), " · ",
-      h("time", { datetime: group.lastSeen, title: exactTime(group.lastSeen) }, text("lastSeen", { time: relativeTime(group.lastSeen) }))),
-    reconnected && canInstall()
-      && h("div", { class: "actions start" }, button(text("reconnect"), () => reconnect(reconnected.integrationId), "primary")),
-    h("details", {}, h("summary", {}, text("details")),
-      h("pre", { tabindex: 0, role: "group", "aria-label": text("details") }, `${group.example.blockType}\n${group.example.error}`)));
+      plural("times", group.count),
+      " · ",
+      h(
+        "time",
+        { datetime: group.lastSeen, title: exactTime(group.lastSeen) },
+        text("lastSeen", { time: relativeTime(group.lastSeen) }),
+      ),
+    ),
+    reconnected &&
+      canInstall() &&
+      h(
+        "div",
+        { class: "actions start" },
+        button(text("reconnect"), () => reconnect(reconnected.integrationId), "primary"),
+      ),
+    h(
+      "details",
+      {},
+      h("summary", {}, text("details")),
+      h(
+        "pre",
+        { tabindex: 0, role: "group", "aria-label": text("details") },
+        `${group.example.blockType}\n${group.example.error}`,
+      ),
+    ),
+  );
 }

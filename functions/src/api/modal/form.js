@@ -4,11 +4,28 @@ import { text, formatNumber, parseNumber } from "./texts.js";
 import { h, newId } from "./dom.js";
 import { state } from "./state.js";
 
-export { toPointer, fromPointer, formField, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, missingValue, localized };
+export {
+  toPointer,
+  fromPointer,
+  formField,
+  readValue,
+  markChanged,
+  isChanged,
+  enterAgain,
+  reviewValue,
+  showFieldErrors,
+  clearFieldErrors,
+  missingValue,
+  localized,
+};
 
 // JSON pointer (RFC 6901) of the parts of a path, and the parts of a pointer.
 const toPointer = (...parts) => parts.map((part) => `/${part.replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
-const fromPointer = (pointer) => pointer.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+const fromPointer = (pointer) =>
+  pointer
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 
 // Marks an input as changed by the user.
 function markChanged({ currentTarget }) {
@@ -20,8 +37,11 @@ function markChanged({ currentTarget }) {
 function enterAgain(former) {
   for (const input of former.querySelectorAll("[data-changed]")) {
     const { pointer, type } = input.dataset;
-    const present = inputsOf(document, pointer).find((one) => one.dataset.type === type && one.name === input.name && (!one.name || one.value === input.value));
-    const isOffered = present?.localName !== "select" || [...present.options].some(({ value }) => value === input.value);
+    const present = inputsOf(document, pointer).find(
+      (one) => one.dataset.type === type && one.name === input.name && (!one.name || one.value === input.value),
+    );
+    const isOffered =
+      present?.localName !== "select" || [...present.options].some(({ value }) => value === input.value);
     if (!present || !isOffered) continue;
     if (pastedLines.has(input)) pastedLines.set(present, pastedLines.get(input));
     Object.assign(present, { value: input.value, checked: input.checked });
@@ -36,8 +56,12 @@ function formField(field, pointer, value) {
   const { type, label, required, help, placeholder, options } = field;
   const describedBy = [help && `${id}-help`, `${id}-error`].filter(Boolean).join(" ");
   const common = {
-    id, "data-pointer": pointer, "aria-describedby": describedBy, "aria-required": required ? "true" : null,
-    "data-type": type, oninput: markChanged,
+    id,
+    "data-pointer": pointer,
+    "aria-describedby": describedBy,
+    "aria-required": required ? "true" : null,
+    "data-type": type,
+    oninput: markChanged,
   };
   const name = required || type === "boolean" ? label : optionalName(label);
   const helpText = help && h("p", { id: `${id}-help`, class: "help" }, help);
@@ -46,9 +70,14 @@ function formField(field, pointer, value) {
     const box = h("input", { ...common, type: "checkbox", checked: value === true });
     return h("div", { class: "field" }, h("label", { class: "check", for: id }, box, label), helpText, error);
   }
-  return h("div", { class: "field" }, h("label", { id: `${id}-label`, for: id }, name), type === "select"
-    ? selectInput(common, options, value)
-    : textInput(common, type, placeholder, value), helpText, error);
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { id: `${id}-label`, for: id }, name),
+    type === "select" ? selectInput(common, options, value) : textInput(common, type, placeholder, value),
+    helpText,
+    error,
+  );
 }
 
 // Returns the label within the text for optional fields, the rest of which is less prominent.
@@ -60,9 +89,12 @@ function optionalName(label) {
 
 function selectInput(common, options, value) {
   const chosen = options.some((option) => option.value === value) ? value : "";
-  return h("select", { ...common, value: null },
+  return h(
+    "select",
+    { ...common, value: null },
     h("option", { value: "", selected: chosen === "" }, text("choose")),
-    options.map((option) => h("option", { value: option.value, selected: option.value === chosen }, option.label)));
+    options.map((option) => h("option", { value: option.value, selected: option.value === chosen }, option.label)),
+  );
 }
 
 // Texts of several lines that were pasted, and how their inputs show them.
@@ -72,9 +104,13 @@ const valueText = (value) => (typeof value === "number" ? formatNumber(value) : 
 
 function textInput(common, type, placeholder, value) {
   const input = h("input", {
-    ...common, placeholder, autocomplete: type === "secret" ? "new-password" : "off", spellcheck: "false",
+    ...common,
+    placeholder,
+    autocomplete: type === "secret" ? "new-password" : "off",
+    spellcheck: "false",
     autocapitalize: "none",
-    type: { secret: "password", url: "url" }[type] ?? "text", inputmode: type === "number" ? "decimal" : null,
+    type: { secret: "password", url: "url" }[type] ?? "text",
+    inputmode: type === "number" ? "decimal" : null,
     value: value === undefined || value === null ? "" : valueText(value),
   });
   if (type !== "secret") return input;
@@ -88,15 +124,23 @@ function textInput(common, type, placeholder, value) {
     input.dispatchEvent(new Event("input"));
   });
   // Long tokens are pasted: people want to see that they are complete.
-  const toggle = h("button", {
-    id: `${common.id}-toggle`, type: "button", class: "quiet", "aria-pressed": "false", "aria-controls": common.id,
-    "aria-labelledby": `${common.id}-toggle ${common.id}-label`,
-    onclick: () => {
-      const isHidden = input.type === "password";
-      input.type = isHidden ? "text" : "password";
-      toggle.setAttribute("aria-pressed", String(isHidden));
+  const toggle = h(
+    "button",
+    {
+      id: `${common.id}-toggle`,
+      type: "button",
+      class: "quiet",
+      "aria-pressed": "false",
+      "aria-controls": common.id,
+      "aria-labelledby": `${common.id}-toggle ${common.id}-label`,
+      onclick: () => {
+        const isHidden = input.type === "password";
+        input.type = isHidden ? "text" : "password";
+        toggle.setAttribute("aria-pressed", String(isHidden));
+      },
     },
-  }, text("show"));
+    text("show"),
+  );
   return h("div", { class: "secret" }, input, toggle);
 }
 
@@ -111,7 +155,7 @@ function readValue(form, field, pointer) {
   const secret = input.value === shown ? pasted : input.value;
   const entered = field.type === "secret" ? secret : input.value.trim();
   if (entered.trim() === "") return undefined;
-  return field.type === "number" ? parseNumber(entered) ?? entered : entered;
+  return field.type === "number" ? (parseNumber(entered) ?? entered) : entered;
 }
 
 // Returns whether the user has changed a field.
@@ -148,8 +192,12 @@ const required = (isChoice) => text(isChoice ? "requiredChoice" : "required");
 
 // Texts for what the server finds in a field, by the start of its message.
 const FOUND = [
-  ["must match the pattern", () => text("invalidPattern")], ["is required", required], ["must be a number", invalidNumber],
-  ["must be a complete URL", () => text("invalidUrl")], ["must be one of", required], ["must be a credential", () => text("gone")],
+  ["must match the pattern", () => text("invalidPattern")],
+  ["is required", required],
+  ["must be a number", invalidNumber],
+  ["must be a complete URL", () => text("invalidUrl")],
+  ["must be one of", required],
+  ["must be a credential", () => text("gone")],
   ["is not possible", () => text("tooManyAccounts")],
 ];
 

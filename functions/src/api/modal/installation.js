@@ -4,8 +4,31 @@
 import { text, formatList } from "./texts.js";
 import { call, claims, deferred, RequestError } from "./api.js";
 import { h, button, announce, notice, showFailure, confirmDialog, newId } from "./dom.js";
-import { state, loadSession, loadIntegration, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath } from "./state.js";
-import { toPointer, fromPointer, formField, readValue, markChanged, isChanged, enterAgain, reviewValue, showFieldErrors, clearFieldErrors, localized, missingValue } from "./form.js";
+import {
+  state,
+  loadSession,
+  loadIntegration,
+  installationOf,
+  credentialsOf,
+  credentialOf,
+  canInstall,
+  canManage,
+  userPath,
+} from "./state.js";
+import {
+  toPointer,
+  fromPointer,
+  formField,
+  readValue,
+  markChanged,
+  isChanged,
+  enterAgain,
+  reviewValue,
+  showFieldErrors,
+  clearFieldErrors,
+  localized,
+  missingValue,
+} from "./form.js";
 import { statusBadge } from "./catalogue.js";
 import { send } from "./port.js";
 
@@ -32,7 +55,10 @@ async function put(id, body, shown) {
 
 // Replaces what the page knows of an installation.
 function remember(installation) {
-  state.session.installations = [installation, ...state.session.installations.filter((one) => one.integrationId !== installation.integrationId)];
+  state.session.installations = [
+    installation,
+    ...state.session.installations.filter((one) => one.integrationId !== installation.integrationId),
+  ];
 }
 
 // Installs an integration that is not installed yet. A repetition succeeds if only the response was
@@ -58,12 +84,16 @@ async function install(id, body) {
 // added twice if a response was lost, and what was entered replaces the data of no other account
 // than the one that was shown.
 async function change(id, body, shown) {
-  const entered = Object.entries(body.credentials ?? {}).filter(([, { data }]) => data).map(([type]) => type);
+  const entered = Object.entries(body.credentials ?? {})
+    .filter(([, { data }]) => data)
+    .map(([type]) => type);
   const attempt = async () => {
     const present = installationOf(id);
     const isShown = entered.every((type) => own(present?.credentialIds, type) === own(shown.credentialIds, type));
     if (!isShown) throw new RequestError("changed");
-    return call("PUT", installationPath(id), body, { "if-match": entered.length > 0 && present ? `"${present.revision}"` : "*" });
+    return call("PUT", installationPath(id), body, {
+      "if-match": entered.length > 0 && present ? `"${present.revision}"` : "*",
+    });
   };
   return attempt().catch(async (problem) => {
     if (problem.kind !== "changed" || entered.length === 0) throw problem;
@@ -105,11 +135,21 @@ function accountSection(credentialType, installation) {
   const known = credentialsOf(type).find(({ credentialId }) => credentialId === present);
   // A name tells the account apart from those that the user has.
   const namePointer = toPointer("credentials", type, "name");
-  const nameField = (known || existing.length > 0) && { name: "name", label: text("accountName"), type: "text", help: text("accountNameHelp") };
+  const nameField = (known || existing.length > 0) && {
+    name: "name",
+    label: text("accountName"),
+    type: "text",
+    help: text("accountNameHelp"),
+  };
   const nameBox = nameField && formField(nameField, namePointer);
-  const inputs = h("div", {}, fields.map((field) =>
-    formField(field, pointer(field), prefilled(field, own(state.options.prefill?.credentials, type)))),
-  nameBox);
+  const inputs = h(
+    "div",
+    {},
+    fields.map((field) =>
+      formField(field, pointer(field), prefilled(field, own(state.options.prefill?.credentials, type))),
+    ),
+    nameBox,
+  );
   const entered = h("option", { value: "", selected: Boolean(known) }, known?.name ?? text("newAccount"));
   const options = existing.map(accountOption);
   const another = h("option", { value: ANOTHER }, text("newAccount"));
@@ -128,17 +168,24 @@ function accountSection(credentialType, installation) {
     title: name,
     content: [choice && choiceField(choice), shared, inputs],
     inputs: fields.length + (choice ? 1 : 0),
-    check: (form) => (chosen() ? [] : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) }))),
+    check: (form) =>
+      chosen()
+        ? []
+        : values(form).map(([field, value]) => ({ pointer: pointer(field), detail: missingValue(field, value) })),
     read: (form, body) => {
-      const data = values(form).filter(([, value]) => value !== undefined).map(([field, value]) => [field.name, value]);
+      const data = values(form)
+        .filter(([, value]) => value !== undefined)
+        .map(([field, value]) => [field.name, value]);
       const accountName = nameBox && !nameBox.hidden && readValue(form, nameField, namePointer);
       const isNew = choice && choice.value === ANOTHER;
-      body.credentials[type] = chosen() ? { credentialId: chosen() }
+      body.credentials[type] = chosen()
+        ? { credentialId: chosen() }
         : { data: Object.fromEntries(data), ...(accountName && { name: accountName }), ...(isNew && { new: true }) };
     },
-    review: (form) => (chosen()
-      ? [chosenAccount(choice)]
-      : values(form).map(([field, value]) => [field.label, reviewValue(field, value)])),
+    review: (form) =>
+      chosen()
+        ? [chosenAccount(choice)]
+        : values(form).map(([field, value]) => [field.label, reviewValue(field, value)]),
   };
 }
 
@@ -149,11 +196,16 @@ function sharedHelp(installation, type, credentialId) {
   if (others.length === 0) return null;
   const help = h("p", { class: "help" });
   const nameOthers = () => {
-    help.textContent = text("sharedAccount", { integrations: formatList(others.map((id) => state.integrations.get(id)?.name ?? id)) });
+    help.textContent = text("sharedAccount", {
+      integrations: formatList(others.map((id) => state.integrations.get(id)?.name ?? id)),
+    });
   };
   nameOthers();
   // The host may have asked for one integration.
-  Promise.all(others.filter((id) => !state.integrations.has(id)).map((id) => loadIntegration(id))).then(nameOthers, () => {});
+  Promise.all(others.filter((id) => !state.integrations.has(id)).map((id) => loadIntegration(id))).then(
+    nameOthers,
+    () => {},
+  );
   return help;
 }
 
@@ -167,7 +219,9 @@ function appAccountSection({ type, name }, existing) {
     inputs: 1,
     isMissing: existing.length === 0,
     check: () => [],
-    read: (_, body) => { body.credentials[type] = { credentialId: choice.value }; },
+    read: (_, body) => {
+      body.credentials[type] = { credentialId: choice.value };
+    },
     review: () => [chosenAccount(choice)],
   };
 }
@@ -176,13 +230,26 @@ const accountOption = ({ credentialId, name }) => h("option", { value: credentia
 
 function accountChoice(type, options) {
   const id = newId("field");
-  return h("select", {
-    id, "data-pointer": toPointer("credentials", type, "credentialId"), "aria-describedby": `${id}-error`, oninput: markChanged,
-  }, options);
+  return h(
+    "select",
+    {
+      id,
+      "data-pointer": toPointer("credentials", type, "credentialId"),
+      "aria-describedby": `${id}-error`,
+      oninput: markChanged,
+    },
+    options,
+  );
 }
 
-const choiceField = (choice) => h("div", { class: "field" }, h("label", { for: choice.id }, text("useAccount")), choice,
-  h("p", { id: `${choice.id}-error`, class: "error" }));
+const choiceField = (choice) =>
+  h(
+    "div",
+    { class: "field" },
+    h("label", { for: choice.id }, text("useAccount")),
+    choice,
+    h("p", { id: `${choice.id}-error`, class: "error" }),
+  );
 const chosenAccount = (choice) => [text("account"), choice.selectedOptions[0].textContent];
 
 // Says that the app connects an account, with a button that asks the app to do it, if it can, and
@@ -191,11 +258,21 @@ function appConnects(integrationId, { type, name }, reload) {
   const { connects } = state.options;
   const account = { integrationId, type };
   const ask = () => send({ type: "connect", detail: account });
-  const shown = notice(text(connects ? "appCanConnect" : "appConnects"), "warn", h("div", { class: "actions start" },
-    connects && button(text("connectTitle", { account: name }), ask, "primary"), button(text("tryAgain"), reload)));
+  const shown = notice(
+    text(connects ? "appCanConnect" : "appConnects"),
+    "warn",
+    h(
+      "div",
+      { class: "actions start" },
+      connects && button(text("connectTitle", { account: name }), ask, "primary"),
+      button(text("tryAgain"), reload),
+    ),
+  );
   // The app connects it in another window, and reports when that is done.
   shown.setAttribute("data-account", JSON.stringify(account));
-  shown.addEventListener("connected", () => { if (!shown.closest("main").inert) return reload(); });
+  shown.addEventListener("connected", () => {
+    if (!shown.closest("main").inert) return reload();
+  });
   return shown;
 }
 
@@ -207,17 +284,25 @@ function settingsSection({ settings }, { settings: present, attention: flagged =
   const initial = (field) => (present ? own(present, field.name) : prefilled(field, state.options.prefill?.settings));
   const values = (form) => settings.map((field) => [field, readValue(form, field, pointer(field))]);
   const has = (field) => own(present, field.name) !== undefined;
-  const isKept = (form, field) => has(field) && !isChanged(form, pointer(field)) && !flagged.some((one) => one.pointer === pointer(field));
+  const isKept = (form, field) =>
+    has(field) && !isChanged(form, pointer(field)) && !flagged.some((one) => one.pointer === pointer(field));
   return {
     title: text("settings"),
     content: settings.map((field) => formField(field, pointer(field), initial(field))),
     inputs: settings.length,
     // The input cannot show every value exactly.
-    check: (form) => values(form).map(([field, value]) =>
-      ({ pointer: pointer(field), detail: value !== undefined && isKept(form, field) ? null : missingValue(field, value) })),
+    check: (form) =>
+      values(form).map(([field, value]) => ({
+        pointer: pointer(field),
+        detail: value !== undefined && isKept(form, field) ? null : missingValue(field, value),
+      })),
     read: (form, body) => {
       const isSent = ([field, value]) => !isKept(form, field) && (has(field) || value !== undefined);
-      body.settings = Object.fromEntries(values(form).filter(isSent).map(([field, value]) => [field.name, value ?? null]));
+      body.settings = Object.fromEntries(
+        values(form)
+          .filter(isSent)
+          .map(([field, value]) => [field.name, value ?? null]),
+      );
     },
     review: (form) => values(form).map(([field, value]) => [field.label, reviewValue(field, value)]),
   };
@@ -229,12 +314,25 @@ function workflowsSection({ workflows }) {
   const boxes = workflows.map((workflow) => {
     const [id, helpId] = [newId("workflow"), newId("help")];
     const box = h("input", {
-      id, type: "checkbox", name: "workflow", value: workflow.key, checked: true, "data-pointer": "/workflows",
+      id,
+      type: "checkbox",
+      name: "workflow",
+      value: workflow.key,
+      checked: true,
+      "data-pointer": "/workflows",
       "aria-describedby": [workflow.description && helpId, errorId].filter(Boolean).join(" "),
       oninput: markChanged,
     });
-    return { box, workflow, row: h("div", { class: "field" }, h("label", { class: "check", for: id }, box, workflow.name),
-      workflow.description && h("p", { class: "help", id: helpId }, workflow.description)) };
+    return {
+      box,
+      workflow,
+      row: h(
+        "div",
+        { class: "field" },
+        h("label", { class: "check", for: id }, box, workflow.name),
+        workflow.description && h("p", { class: "help", id: helpId }, workflow.description),
+      ),
+    };
   });
   const chosen = () => boxes.filter(({ box }) => box.checked).map(({ workflow }) => workflow);
   const error = h("p", { class: "error", id: errorId });
@@ -243,7 +341,9 @@ function workflowsSection({ workflows }) {
     content: [h("p", { class: "quiet" }, text("workflowsHelp")), boxes.map(({ row }) => row), error],
     inputs: workflows.length,
     check: () => [{ pointer: "/workflows", detail: chosen().length === 0 ? text("atLeastOne") : null }],
-    read: (_, body) => { body.workflows = chosen().map(({ key }) => key); },
+    read: (_, body) => {
+      body.workflows = chosen().map(({ key }) => key);
+    },
     review: () => [[text("workflows"), formatList(chosen().map(({ name }) => name))]],
   };
 }
@@ -267,7 +367,14 @@ function installView(integration, { openResult, reload }) {
   };
   const missing = sections.filter(({ isMissing }) => isMissing);
   if (missing.length > 0) {
-    return missing.map(({ title, type }) => h("section", {}, h("h2", {}, title), appConnects(id, { type, name: title }, () => reload())));
+    return missing.map(({ title, type }) =>
+      h(
+        "section",
+        {},
+        h("h2", {}, title),
+        appConnects(id, { type, name: title }, () => reload()),
+      ),
+    );
   }
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   return total <= MAX_IN_ONE_FORM
@@ -278,7 +385,8 @@ function installView(integration, { openResult, reload }) {
 const fieldset = ({ title, content }) => h("fieldset", {}, h("legend", {}, title), content);
 
 // Returns the fields of the sections that cannot be sent as they are.
-const invalidFields = (form, sections) => sections.flatMap((section) => section.check(form)).filter(({ detail }) => detail);
+const invalidFields = (form, sections) =>
+  sections.flatMap((section) => section.check(form)).filter(({ detail }) => detail);
 
 // Creates a form of all sections. `save` sends it, `openNext` opens the next view, and `reload` the
 // form of the present version of the integration.
@@ -286,8 +394,13 @@ function sectionForm(sections, submit, actions) {
   const failure = h("div", { role: "alert" });
   const submitButton = button(submit, () => submitSections(form, sections, failure, actions), "primary");
   submitButton.type = "submit";
-  const form = h("form", { novalidate: true, onsubmit: (event) => event.preventDefault() },
-    sections.map(fieldset), failure, h("div", { class: "actions" }, submitButton));
+  const form = h(
+    "form",
+    { novalidate: true, onsubmit: (event) => event.preventDefault() },
+    sections.map(fieldset),
+    failure,
+    h("div", { class: "actions" }, submitButton),
+  );
   return form;
 }
 
@@ -329,15 +442,22 @@ async function submitSections(form, sections, failure, { save, openNext, reload 
       return;
     }
     if (problem.kind !== "invalid") throw problem;
-    const unknown = showFieldErrors(form, problem.errors.map((error) => localized(form, error)));
-    const others = unknown.map(({ pointer, detail }) => [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "));
+    const unknown = showFieldErrors(
+      form,
+      problem.errors.map((error) => localized(form, error)),
+    );
+    const others = unknown.map(({ pointer, detail }) =>
+      [fromPointer(pointer).at(-1), detail].filter(Boolean).join(": "),
+    );
     // The integration has fields that the form lacks, unless an object as a whole is refused.
     const isOutdated = unknown.some(({ pointer }) => !/^(\/credentials\/[^/]+\/data|\/settings|)$/.test(pointer));
-    const again = isOutdated && button(text("reloadForm"), async () => {
-      const reloaded = state.view + 1;
-      await reload();
-      if (state.view === reloaded) enterAgain(form);
-    });
+    const again =
+      isOutdated &&
+      button(text("reloadForm"), async () => {
+        const reloaded = state.view + 1;
+        await reload();
+        if (state.view === reloaded) enterAgain(form);
+      });
     const marked = others.length < problem.errors.length && text("formInvalid");
     failure.replaceChildren(notice([marked, ...others].filter(Boolean).join(" "), "danger", again));
     return;
@@ -355,36 +475,63 @@ function stepForm(sections, submit, saveActions) {
   const pages = [...sections.map(fieldset), review];
   const progress = h("p", { class: "quiet", tabindex: -1 });
   const actions = h("div", { class: "actions" });
-  const form = h("form", { novalidate: true, onsubmit: (event) => event.preventDefault() }, progress, pages, failure, actions);
+  const form = h(
+    "form",
+    { novalidate: true, onsubmit: (event) => event.preventDefault() },
+    progress,
+    pages,
+    failure,
+    actions,
+  );
   const open = (index, focuses = true) => {
     for (const [at, page] of pages.entries()) page.hidden = at !== index;
     const isLast = index === sections.length;
     if (isLast) {
-      review.replaceChildren(h("legend", {}, text("review")), h("p", { class: "quiet" }, text("reviewHelp")), ...sections.map((section) => h("div", {}, h("h3", {}, section.title),
-        h("dl", {}, section.review(form).map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)])))));
+      review.replaceChildren(
+        h("legend", {}, text("review")),
+        h("p", { class: "quiet" }, text("reviewHelp")),
+        ...sections.map((section) =>
+          h(
+            "div",
+            {},
+            h("h3", {}, section.title),
+            h(
+              "dl",
+              {},
+              section.review(form).map(([label, value]) => [h("dt", {}, label), h("dd", {}, value)]),
+            ),
+          ),
+        ),
+      );
     }
     progress.textContent = text("step", { step: index + 1, steps: pages.length });
-    const next = button(isLast ? submit : text("continue"), async () => {
-      if (isLast) {
-        await submitSections(form, sections, failure, saveActions);
-        // The server has named fields of an earlier step.
-        const at = pages.findIndex((page) => page.querySelector("[aria-invalid]"));
-        if (at >= 0) {
-          open(at, false);
-          pages[at].querySelector("[aria-invalid]").focus();
+    const next = button(
+      isLast ? submit : text("continue"),
+      async () => {
+        if (isLast) {
+          await submitSections(form, sections, failure, saveActions);
+          // The server has named fields of an earlier step.
+          const at = pages.findIndex((page) => page.querySelector("[aria-invalid]"));
+          if (at >= 0) {
+            open(at, false);
+            pages[at].querySelector("[aria-invalid]").focus();
+          }
+          return;
         }
-        return;
-      }
-      failure.replaceChildren();
-      clearFieldErrors(pages[index]);
-      const invalid = invalidFields(form, [sections[index]]);
-      if (showFieldErrors(form, invalid).length === invalid.length) open(index + 1);
-    }, "primary");
+        failure.replaceChildren();
+        clearFieldErrors(pages[index]);
+        const invalid = invalidFields(form, [sections[index]]);
+        if (showFieldErrors(form, invalid).length === invalid.length) open(index + 1);
+      },
+      "primary",
+    );
     next.type = "submit";
-    const back = index > 0 && button(text("back"), () => {
-      failure.replaceChildren();
-      open(index - 1);
-    });
+    const back =
+      index > 0 &&
+      button(text("back"), () => {
+        failure.replaceChildren();
+        open(index - 1);
+      });
     actions.replaceChildren(...[back, next].filter(Boolean));
     if (focuses) progress.focus();
   };
@@ -400,32 +547,46 @@ function manageView(installation, integration, { openReconnect, openCatalogue, r
   const name = integration?.name ?? installation.integrationId;
   const canChange = canInstall() && integration !== null;
   const status = h("p", {}, statusBadge(installation.status));
-  const showStatus = () => status.replaceChildren(statusBadge(installationOf(installation.integrationId)?.status ?? "inactive"));
+  const showStatus = () =>
+    status.replaceChildren(statusBadge(installationOf(installation.integrationId)?.status ?? "inactive"));
   return [
     status,
     integration === null && notice(canManage() ? `${text("retired")} ${text("retiredHelp")}` : text("retired"), "warn"),
     attention(installation, integration, { openReconnect, canChange }),
     errors && h("section", { class: "stack" }, h("h2", {}, text("errors")), errors),
-    integration && integration.credentialTypes.length > 0
-      && accounts(installation, integration, { openReconnect, canChange }),
+    integration &&
+      integration.credentialTypes.length > 0 &&
+      accounts(installation, integration, { openReconnect, canChange }),
     integration && integration.settings.length > 0 && settingsForm(installation, integration, { canChange, reload }),
     workflowList(installation, integration, { showStatus, reload }),
-    canManage() && h("div", { class: "actions start" }, button(text("uninstall"), async () => {
-      const wasUninstalled = await confirmDialog({
-        title: text("uninstallTitle", { integration: name }), help: text("uninstallHelp"),
-        confirm: text("uninstall"), cancel: text("cancel"),
-        action: () => call("DELETE", installationPath(installation.integrationId)).catch((problem) => {
-          // The response to a first attempt was lost, or it was uninstalled elsewhere.
-          if (problem.kind !== "gone") throw problem;
-        }),
-      });
-      if (!wasUninstalled) return;
-      send({ type: "event", name: "uninstalled", detail: { integrationId: installation.integrationId } });
-      // The user may have closed the dialog and opened another view.
-      if (!status.isConnected) return;
-      state.isDirty = false;
-      await openCatalogue(text("uninstalled", { integration: name }));
-    }, "danger outline")),
+    canManage() &&
+      h(
+        "div",
+        { class: "actions start" },
+        button(
+          text("uninstall"),
+          async () => {
+            const wasUninstalled = await confirmDialog({
+              title: text("uninstallTitle", { integration: name }),
+              help: text("uninstallHelp"),
+              confirm: text("uninstall"),
+              cancel: text("cancel"),
+              action: () =>
+                call("DELETE", installationPath(installation.integrationId)).catch((problem) => {
+                  // The response to a first attempt was lost, or it was uninstalled elsewhere.
+                  if (problem.kind !== "gone") throw problem;
+                }),
+            });
+            if (!wasUninstalled) return;
+            send({ type: "event", name: "uninstalled", detail: { integrationId: installation.integrationId } });
+            // The user may have closed the dialog and opened another view.
+            if (!status.isConnected) return;
+            state.isDirty = false;
+            await openCatalogue(text("uninstalled", { integration: name }));
+          },
+          "danger outline",
+        ),
+      ),
   ];
 }
 
@@ -437,36 +598,66 @@ function attention(installation, integration, { openReconnect, canChange }) {
     const credentialType = kind === "credentials" && integration.credentialTypes.find(({ type }) => type === name);
     if (credentialType) {
       const texts = connecting(installation, name);
-      return h("li", { class: "row" }, h("span", {}, text(texts.attention, { account: credentialType.name })),
-        canChange && button(text(texts.action), () => openReconnect(name), "primary"));
+      return h(
+        "li",
+        { class: "row" },
+        h("span", {}, text(texts.attention, { account: credentialType.name })),
+        canChange && button(text(texts.action), () => openReconnect(name), "primary"),
+      );
     }
     const setting = integration.settings.find((field) => field.name === name);
     return h("li", {}, setting ? text("attention.setting", { setting: setting.label }) : detail);
   };
-  return h("div", { class: "notice danger" }, h("p", {}, text("attention")), h("ul", {}, installation.attention.map(item)));
+  return h(
+    "div",
+    { class: "notice danger" },
+    h("p", {}, text("attention")),
+    h("ul", {}, installation.attention.map(item)),
+  );
 }
 
 function accounts(installation, integration, { openReconnect, canChange }) {
-  return h("section", {}, h("h2", {}, text("accounts")), h("ul", { class: "rows" }, integration.credentialTypes.map(({ type, name, fields }) => {
-    const credential = credentialOf(installation, type);
-    const needsAttention = installation.attention.some((one) => one.pointer === toPointer("credentials", type));
-    // The session lists some credentials only.
-    const isValid = credential ? credential.status === "valid" : !needsAttention;
-    const status = !isConnected(installation, type) ? "notConnected" : isValid ? "connected" : "invalid";
-    return h("li", { class: "row" },
-      h("span", {}, h("strong", {}, credential?.name ?? name), " ",
-        h("span", { class: `badge ${status === "connected" ? "active" : "needs-attention"}` }, text(status)),
-        credential?.statusReason && h("span", { class: "help" }, credential.statusReason)),
-      // The app replaces the account, unless there is another one.
-      canChange && (fields.length > 0 || status !== "connected" || validCredentialsOf(type).length > 1)
-        && button(text(connecting(installation, type).action), () => openReconnect(type)));
-  })));
+  return h(
+    "section",
+    {},
+    h("h2", {}, text("accounts")),
+    h(
+      "ul",
+      { class: "rows" },
+      integration.credentialTypes.map(({ type, name, fields }) => {
+        const credential = credentialOf(installation, type);
+        const needsAttention = installation.attention.some((one) => one.pointer === toPointer("credentials", type));
+        // The session lists some credentials only.
+        const isValid = credential ? credential.status === "valid" : !needsAttention;
+        const status = !isConnected(installation, type) ? "notConnected" : isValid ? "connected" : "invalid";
+        return h(
+          "li",
+          { class: "row" },
+          h(
+            "span",
+            {},
+            h("strong", {}, credential?.name ?? name),
+            " ",
+            h("span", { class: `badge ${status === "connected" ? "active" : "needs-attention"}` }, text(status)),
+            credential?.statusReason && h("span", { class: "help" }, credential.statusReason),
+          ),
+          // The app replaces the account, unless there is another one.
+          canChange &&
+            (fields.length > 0 || status !== "connected" || validCredentialsOf(type).length > 1) &&
+            button(text(connecting(installation, type).action), () => openReconnect(type)),
+        );
+      }),
+    ),
+  );
 }
 
 function settingsForm(installation, integration, { canChange, reload }) {
   const section = settingsSection(integration, installation);
   if (!canChange) {
-    const shown = integration.settings.map((field) => [h("dt", {}, field.label), h("dd", {}, reviewValue(field, own(installation.settings, field.name)))]);
+    const shown = integration.settings.map((field) => [
+      h("dt", {}, field.label),
+      h("dd", {}, reviewValue(field, own(installation.settings, field.name))),
+    ]);
     return h("section", {}, h("h2", {}, text("settings")), h("dl", {}, shown));
   }
   return sectionForm([section], text("save"), {
@@ -484,19 +675,43 @@ function workflowList(installation, integration, actions) {
   const described = new Map(integration?.workflows.map((workflow) => [workflow.key, workflow]) ?? []);
   // Workflows that a new version of the integration has added are created when they are switched
   // on.
-  const missing = (integration?.workflows ?? []).filter(({ key }) => !installation.workflows.some((workflow) => workflow.key === key));
+  const missing = (integration?.workflows ?? []).filter(
+    ({ key }) => !installation.workflows.some((workflow) => workflow.key === key),
+  );
   const rows = [...installation.workflows, ...missing.map(({ key, name }) => ({ key, name, active: false }))];
-  return h("section", {}, h("h2", {}, text("workflows")), h("ul", { class: "rows" }, rows.map((workflow) => {
-    const id = newId("workflow");
-    const description = described.get(workflow.key)?.description;
-    const canSwitch = workflow.workflowId && canManage() ? true : canInstall() && integration !== null;
-    const toggle = h("input", {
-      id, type: "checkbox", role: "switch", checked: workflow.active, disabled: !canSwitch,
-      onchange: () => switchWorkflow(toggle, installation, workflow, actions),
-    });
-    return h("li", { class: "row" }, h("label", { for: id }, h("strong", {}, workflow.name),
-      description && h("span", { class: "help" }, description)), toggle);
-  })));
+  return h(
+    "section",
+    {},
+    h("h2", {}, text("workflows")),
+    h(
+      "ul",
+      { class: "rows" },
+      rows.map((workflow) => {
+        const id = newId("workflow");
+        const description = described.get(workflow.key)?.description;
+        const canSwitch = workflow.workflowId && canManage() ? true : canInstall() && integration !== null;
+        const toggle = h("input", {
+          id,
+          type: "checkbox",
+          role: "switch",
+          checked: workflow.active,
+          disabled: !canSwitch,
+          onchange: () => switchWorkflow(toggle, installation, workflow, actions),
+        });
+        return h(
+          "li",
+          { class: "row" },
+          h(
+            "label",
+            { for: id },
+            h("strong", {}, workflow.name),
+            description && h("span", { class: "help" }, description),
+          ),
+          toggle,
+        );
+      }),
+    ),
+  );
 }
 
 // Switches a workflow on or off, after previous switches. A token that may only install does it
@@ -516,7 +731,9 @@ async function switchWorkflow(toggle, installation, workflow, { showStatus, relo
     if (workflow.workflowId && canManage()) {
       await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId: workflow.workflowId });
       // The workflow is switched, even if the new status cannot be shown.
-      await loadSession().catch((problem) => { if (problem.kind === "stale") throw problem; });
+      await loadSession().catch((problem) => {
+        if (problem.kind === "stale") throw problem;
+      });
     } else {
       await loadSession();
       const present = installationOf(integrationId);
@@ -527,7 +744,11 @@ async function switchWorkflow(toggle, installation, workflow, { showStatus, relo
     const known = installationOf(integrationId)?.workflows.find(({ key }) => key === workflow.key);
     const workflowId = known?.workflowId ?? workflow.workflowId;
     Object.assign(workflow, { workflowId, active });
-    send({ type: "event", name: active ? "activated" : "deactivated", detail: { integrationId, workflowId, key: workflow.key } });
+    send({
+      type: "event",
+      name: active ? "activated" : "deactivated",
+      detail: { integrationId, workflowId, key: workflow.key },
+    });
     if (toggle.isConnected) announce(text(active ? "activated" : "deactivated", { workflow: workflow.name }));
     showStatus();
   } catch (problem) {
@@ -555,14 +776,15 @@ function reconnectView(installation, credentialType, { openInstallation }) {
   return [
     reason && notice(text("invalidReason", { account: name, reason }), "danger"),
     isOfApp && appConnects(installation.integrationId, credentialType, () => openInstallation()),
-    !section.isMissing && sectionForm([section], text(texts.action), {
-      save: (form) => {
-        const body = { credentials: {} };
-        section.read(form, body);
-        return put(installation.integrationId, body, installation);
-      },
-      openNext: () => openInstallation(text(texts.done, { account: name })),
-      reload: openInstallation,
-    }),
+    !section.isMissing &&
+      sectionForm([section], text(texts.action), {
+        save: (form) => {
+          const body = { credentials: {} };
+          section.read(form, body);
+          return put(installation.integrationId, body, installation);
+        },
+        openNext: () => openInstallation(text(texts.done, { account: name })),
+        reload: openInstallation,
+      }),
   ];
 }

@@ -3,9 +3,26 @@
 import { text, setLanguage } from "./texts.js";
 import { applyTheme, setThemes } from "./theme.js";
 import { ancestors, isFramed, connectHost, send } from "./port.js";
-import { claims, readClaims, acceptToken, forgetToken, renewToken, onTokenDue, exchangeTicket, isRenewable } from "./api.js";
+import {
+  claims,
+  readClaims,
+  acceptToken,
+  forgetToken,
+  renewToken,
+  onTokenDue,
+  exchangeTicket,
+  isRenewable,
+} from "./api.js";
 import { SLOW_MS, h, button, icon, announce, showFailure, problemText, confirmDialog } from "./dom.js";
-import { state, loadSession, loadCatalogue, loadIntegration, loadErrors, presentGroups, installationOf } from "./state.js";
+import {
+  state,
+  loadSession,
+  loadCatalogue,
+  loadIntegration,
+  loadErrors,
+  presentGroups,
+  installationOf,
+} from "./state.js";
 import { catalogueView } from "./catalogue.js";
 import { installView, isConnected, connecting, manageView, reconnectView } from "./installation.js";
 import { errorList } from "./errors.js";
@@ -26,8 +43,9 @@ let reopen = null;
 // Whether the page is in a dialog of the host, which it can close.
 let isDialog = false;
 
-const closeButton = () => isDialog
-  && h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: requestClose }, "×");
+const closeButton = () =>
+  isDialog &&
+  h("button", { type: "button", class: "quiet close", "aria-label": text("close"), onclick: requestClose }, "×");
 
 // Replaces the page. The heading gets the focus, but the first view must not take it from the page
 // around it.
@@ -43,10 +61,19 @@ function replacePage(title, before, ...content) {
 
 // Shows a view. `back` opens the view before it.
 function show({ title, integration, back, message }, ...content) {
-  replacePage(title, [
-    back && h("button", { type: "button", class: "quiet", "aria-label": text("back"), onclick: () => leaveView(back) }, "←"),
-    integration && icon(integration),
-  ], h("main", {}, content));
+  replacePage(
+    title,
+    [
+      back &&
+        h(
+          "button",
+          { type: "button", class: "quiet", "aria-label": text("back"), onclick: () => leaveView(back) },
+          "←",
+        ),
+      integration && icon(integration),
+    ],
+    h("main", {}, content),
+  );
   if (!hasShownView) send({ type: "event", name: "ready", detail: {} });
   hasShownView = true;
   wasUsed = true;
@@ -67,14 +94,22 @@ function showHelp(title, help, actions) {
 }
 
 function showLoading() {
-  replacePage(text("loading"), null, h("main", { "aria-hidden": "true" }, [1, 2, 3].map(() => h("div", { class: "skeleton" }))));
+  replacePage(
+    text("loading"),
+    null,
+    h(
+      "main",
+      { "aria-hidden": "true" },
+      [1, 2, 3].map(() => h("div", { class: "skeleton" })),
+    ),
+  );
   app.setAttribute("aria-busy", "true");
 }
 
 // Opens a view with what `load` returns, unless another one is opened meanwhile. Until then, the
 // present view cannot be changed. If it fails, the reason is shown with a button that tries again.
 async function openView(load, draw, { renews = false } = {}) {
-  const number = state.view += 1;
+  const number = (state.view += 1);
   const present = app.querySelector("main");
   const slow = setTimeout(() => {
     if (number === state.view) announce(text("slow"));
@@ -96,9 +131,13 @@ async function openView(load, draw, { renews = false } = {}) {
     if (number !== state.view) return;
     const isSession = problem.kind === "session";
     reportFailure(isSession ? "session" : "request");
-    showEnd(isSession ? text("sessionEnded") : text("title"), isSession ? text(isRenewable() ? "sessionMissingHelp" : "linkUsed") : problemText(problem),
-      (!isSession || isRenewable()) && button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"),
-      !isSession && reopen && button(text("back"), reopen));
+    showEnd(
+      isSession ? text("sessionEnded") : text("title"),
+      isSession ? text(isRenewable() ? "sessionMissingHelp" : "linkUsed") : problemText(problem),
+      (!isSession || isRenewable()) &&
+        button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"),
+      !isSession && reopen && button(text("back"), reopen),
+    );
   } finally {
     clearTimeout(slow);
   }
@@ -125,15 +164,21 @@ async function requestClose() {
 // Views
 
 // View to which the others lead back: none if the host asked for one integration.
-const homeOf = () => (claims?.hosted || (state.options.integrationId && state.options.view !== "catalogue") ? null : () => openCatalogue());
+const homeOf = () =>
+  claims?.hosted || (state.options.integrationId && state.options.view !== "catalogue") ? null : () => openCatalogue();
 
 async function openCatalogue(message) {
-  await openView(async () => {
-    const [, , errors] = await Promise.all([loadSession(), loadCatalogue(), loadErrors().catch(() => null)]);
-    return errors ? presentGroups(errors).reduce((sum, group) => sum + group.count, 0) : 0;
-  }, (errorCount) => show({ title: text("title"), message }, catalogueView({
-    openIntegration: (id) => openIntegration(id), openErrors: () => openErrors(), errorCount,
-  })));
+  await openView(
+    async () => {
+      const [, , errors] = await Promise.all([loadSession(), loadCatalogue(), loadErrors().catch(() => null)]);
+      return errors ? presentGroups(errors).reduce((sum, group) => sum + group.count, 0) : 0;
+    },
+    (errorCount) =>
+      show(
+        { title: text("title"), message },
+        catalogueView({ openIntegration: (id) => openIntegration(id), openErrors: () => openErrors(), errorCount }),
+      ),
+  );
 }
 
 // Returns the name by which a user knows the account.
@@ -143,57 +188,83 @@ function displayName({ fullName, email, username }) {
 }
 
 async function openIntegration(id, message) {
-  await openView(async () => {
-    const [, integration] = await Promise.all([loadSession(), loadIntegration(id)]);
-    const errors = installationOf(id) && integration && await loadErrors(id).catch(() => null);
-    return { integration, errors };
-  }, ({ integration, errors }) => {
-    const installation = installationOf(id);
-    if (!installation && !integration) {
-      console.warn(`tenon: the integration ${id} does not exist, is disabled, or is none of those of the token`);
-      show({ title: text("title"), back: homeOf() }, h("p", { class: "empty" }, text("unavailable")));
-      return;
-    }
-    const title = integration?.name ?? id;
-    const { user, environment } = state.session;
-    const description = [
-      integration?.description && h("p", { class: "quiet" }, integration.description),
-      // Anyone who has an environment can send a link to this page, with an integration that looks
-      // like another one.
-      claims.hosted && h("p", { class: "quiet" }, text("linkOwner", { user: displayName(user), environment: environment.name })),
-    ];
-    const view = { title, integration, back: homeOf(), message };
-    if (!installation) {
-      show(view, description, installView(integration, { openResult: () => openResult(integration), reload: () => openIntegration(id) }));
-      return;
-    }
-    show(view, description, manageView(installation, integration, {
-      openReconnect: (type) => leaveView(() => openReconnect(integration, type)),
-      openCatalogue: (uninstalled) => (homeOf() ? openCatalogue(uninstalled) : openIntegration(id, uninstalled)),
-      reload: (saved) => openIntegration(id, saved),
-      errors: errors && presentGroups(errors).length > 0 && [
-        errorList(errors, () => leaveView(() => openAccounts(id)), MAX_ERRORS_OF_INSTALLATION),
-        presentGroups(errors).length > MAX_ERRORS_OF_INSTALLATION && button(text("showErrors"), () => leaveView(() => openErrors(id))),
-      ],
-    }));
-  });
+  await openView(
+    async () => {
+      const [, integration] = await Promise.all([loadSession(), loadIntegration(id)]);
+      const errors = installationOf(id) && integration && (await loadErrors(id).catch(() => null));
+      return { integration, errors };
+    },
+    ({ integration, errors }) => {
+      const installation = installationOf(id);
+      if (!installation && !integration) {
+        console.warn(`tenon: the integration ${id} does not exist, is disabled, or is none of those of the token`);
+        show({ title: text("title"), back: homeOf() }, h("p", { class: "empty" }, text("unavailable")));
+        return;
+      }
+      const title = integration?.name ?? id;
+      const { user, environment } = state.session;
+      const description = [
+        integration?.description && h("p", { class: "quiet" }, integration.description),
+        // Anyone who has an environment can send a link to this page, with an integration that
+        // looks like another one.
+        claims.hosted &&
+          h("p", { class: "quiet" }, text("linkOwner", { user: displayName(user), environment: environment.name })),
+      ];
+      const view = { title, integration, back: homeOf(), message };
+      if (!installation) {
+        show(
+          view,
+          description,
+          installView(integration, { openResult: () => openResult(integration), reload: () => openIntegration(id) }),
+        );
+        return;
+      }
+      show(
+        view,
+        description,
+        manageView(installation, integration, {
+          openReconnect: (type) => leaveView(() => openReconnect(integration, type)),
+          openCatalogue: (uninstalled) => (homeOf() ? openCatalogue(uninstalled) : openIntegration(id, uninstalled)),
+          reload: (saved) => openIntegration(id, saved),
+          errors: errors &&
+            presentGroups(errors).length > 0 && [
+              errorList(errors, () => leaveView(() => openAccounts(id)), MAX_ERRORS_OF_INSTALLATION),
+              presentGroups(errors).length > MAX_ERRORS_OF_INSTALLATION &&
+                button(text("showErrors"), () => leaveView(() => openErrors(id))),
+            ],
+        }),
+      );
+    },
+  );
 }
 
 function openResult(integration) {
   const done = button(text("done"), () => send({ type: "close" }), "primary");
-  show({ title: text("installed", { integration: integration.name }), integration },
+  show(
+    { title: text("installed", { integration: integration.name }), integration },
     h("p", { class: "quiet result" }, claims.hosted ? text("linkDone") : text("installedHelp")),
-    h("div", { class: "actions" }, !claims.hosted && button(text("manage"), () => openIntegration(integration.integrationId)),
+    h(
+      "div",
+      { class: "actions" },
+      !claims.hosted && button(text("manage"), () => openIntegration(integration.integrationId)),
       isFramed && !state.options.inline && done,
-      state.options.inline && homeOf() && button(text("done"), homeOf(), "primary")));
+      state.options.inline && homeOf() && button(text("done"), homeOf(), "primary"),
+    ),
+  );
 }
 
 function openReconnect(integration, type) {
   const credentialType = integration.credentialTypes.find((one) => one.type === type);
   const installation = installationOf(integration.integrationId);
   const openInstallation = (message) => openIntegration(integration.integrationId, message);
-  show({ title: text(connecting(installation, type).title, { account: credentialType.name }), integration, back: () => openInstallation() },
-    reconnectView(installation, credentialType, { openInstallation }));
+  show(
+    {
+      title: text(connecting(installation, type).title, { account: credentialType.name }),
+      integration,
+      back: () => openInstallation(),
+    },
+    reconnectView(installation, credentialType, { openInstallation }),
+  );
 }
 
 // Opens the account of an integration that does not work, or the integration if it is not clear
@@ -201,22 +272,32 @@ function openReconnect(integration, type) {
 function openAccounts(id) {
   const integration = state.integrations.get(id);
   const installation = installationOf(id);
-  const broken = (installation?.attention ?? []).map(({ pointer }) => fromPointer(pointer)).filter(([kind]) => kind === "credentials")
+  const broken = (installation?.attention ?? [])
+    .map(({ pointer }) => fromPointer(pointer))
+    .filter(([kind]) => kind === "credentials")
     .map(([, name]) => name);
   const [only, ...others] = integration.credentialTypes;
   // Errors come from an account that was connected.
-  const type = broken.find((name) => isConnected(installation, name)) ?? broken[0] ?? (others.length === 0 ? only.type : null);
+  const type =
+    broken.find((name) => isConnected(installation, name)) ?? broken[0] ?? (others.length === 0 ? only.type : null);
   // A new version of the integration may have another type.
   if (installation && integration.credentialTypes.some((one) => one.type === type)) openReconnect(integration, type);
   else return openIntegration(id);
 }
 
 async function openErrors(id) {
-  await openView(async () => {
-    const [errors] = await Promise.all([loadErrors(id), loadSession(), id ? loadIntegration(id) : loadCatalogue()]);
-    return errors;
-  }, (errors) => show({ title: text("errors"), back: id ? () => openIntegration(id) : homeOf() },
-    h("p", { class: "quiet" }, text("errorsSince")), errorList(errors, openAccounts)));
+  await openView(
+    async () => {
+      const [errors] = await Promise.all([loadErrors(id), loadSession(), id ? loadIntegration(id) : loadCatalogue()]);
+      return errors;
+    },
+    (errors) =>
+      show(
+        { title: text("errors"), back: id ? () => openIntegration(id) : homeOf() },
+        h("p", { class: "quiet" }, text("errorsSince")),
+        errorList(errors, openAccounts),
+      ),
+  );
 }
 
 function openFirst() {
@@ -251,7 +332,13 @@ function clear() {
   // A view that is loading is not shown.
   state.view += 1;
   reopen = null;
-  Object.assign(state, { session: null, integrations: new Map(), isDirty: false, isSaving: false, switches: Promise.resolve() });
+  Object.assign(state, {
+    session: null,
+    integrations: new Map(),
+    isDirty: false,
+    isSaving: false,
+    switches: Promise.resolve(),
+  });
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   announce("");
 }
@@ -259,12 +346,15 @@ function clear() {
 async function startView() {
   shownUser = claims.sub;
   let reason;
-  await openView(async () => {
-    reason = await refusal();
-  }, () => {
-    if (!reason) return openFirst();
-    return showRefusal(reason);
-  });
+  await openView(
+    async () => {
+      reason = await refusal();
+    },
+    () => {
+      if (!reason) return openFirst();
+      return showRefusal(reason);
+    },
+  );
 }
 
 // Another token may be allowed.
@@ -274,61 +364,82 @@ function showRefusal(reason) {
   showEnd(text("refused"), reason, isRenewable() && button(text("tryAgain"), () => renewToken(), "primary"));
 }
 
+// Whether the page waits for the first valid token to start.
+let pendingStart = false;
+
+// Messages of the host, by type.
+const MESSAGES = {
+  opened: ({ inline }) => {
+    // The first token can take its time.
+    if (typeof inline === "boolean") state.options = { inline };
+    isDialog = inline === false;
+    if (isDialog) showLoading();
+  },
+  start: async ({ options, token }) => {
+    state.options = options ?? {};
+    setLanguage([state.options.lang, ...navigator.languages], state.options.texts);
+    document.body.classList.toggle("inline", Boolean(state.options.inline));
+    setThemes({ host: state.options.theme ?? null });
+    isDialog = !state.options.inline;
+    // In the language of the host, with a button that closes.
+    showLoading();
+    onTokenDue(() => send({ type: "renew" }));
+    pendingStart = !acceptToken(token);
+    if (pendingStart) showSessionEnd();
+    else await startView();
+  },
+  token: ({ token }) => receiveToken(token),
+  theme: ({ theme }) => setThemes({ host: theme }),
+  connected: ({ detail }) => {
+    const account = JSON.stringify(detail);
+    const shown = [...app.querySelectorAll("[data-account]")].find((one) => one.dataset.account === account);
+    shown?.dispatchEvent(new Event("connected"));
+  },
+  leave: async () => {
+    send({ type: "stay" });
+    await requestClose();
+  },
+};
+
+// Continues with a renewed token. The page starts anew if it is of another user, and ends if it
+// does not allow the page around this one.
+async function receiveToken(token) {
+  const read = readClaims(token);
+  const isSameUser = !pendingStart && read?.sub === shownUser;
+  const allowed = read?.origins ?? state.session?.environment.modal.origins;
+  const reason = read && isSameUser && (read.hosted || allowed) && refusalOf(read, allowed);
+  // Unknown until the API has accepted a token. The start waits for it, unless the claims of one
+  // that the API refuses have allowed this page.
+  const isUnchecked = !allowed && Boolean(claims?.origins);
+  if (reason) {
+    forgetToken();
+    clear();
+    showRefusal(reason);
+  } else if (acceptToken(token) && (!isSameUser || isUnchecked)) {
+    clear();
+    // The values are those of the first user.
+    if (!pendingStart && !isSameUser) delete state.options.prefill;
+    pendingStart = false;
+    app.replaceChildren();
+    await startView();
+  }
+}
+
 function startFramed() {
-  let pendingStart = false;
   showLoading();
   connectHost(async (message) => {
-    if (message.type === "opened") {
-      // The first token can take its time.
-      if (typeof message.inline === "boolean") state.options = { inline: message.inline };
-      isDialog = message.inline === false;
-      if (isDialog) showLoading();
-    } else if (message.type === "start") {
-      state.options = message.options ?? {};
-      setLanguage([state.options.lang, ...navigator.languages], state.options.texts);
-      document.body.classList.toggle("inline", Boolean(state.options.inline));
-      setThemes({ host: state.options.theme ?? null });
-      isDialog = !state.options.inline;
-      // In the language of the host, with a button that closes.
-      showLoading();
-      onTokenDue(() => send({ type: "renew" }));
-      pendingStart = !acceptToken(message.token);
-      if (pendingStart) showSessionEnd();
-      else await startView();
-    } else if (message.type === "token") {
-      const read = readClaims(message.token);
-      const isSameUser = !pendingStart && read?.sub === shownUser;
-      const allowed = read?.origins ?? state.session?.environment.modal.origins;
-      const reason = read && isSameUser && (read.hosted || allowed) && refusalOf(read, allowed);
-      // Unknown until the API has accepted a token. The start waits for it, unless the claims of
-      // one that the API refuses have allowed this page.
-      const isUnchecked = !allowed && Boolean(claims?.origins);
-      if (reason) {
-        forgetToken();
-        clear();
-        showRefusal(reason);
-      } else if (acceptToken(message.token) && (!isSameUser || isUnchecked)) {
-        clear();
-        // The values are those of the first user.
-        if (!pendingStart && !isSameUser) delete state.options.prefill;
-        pendingStart = false;
-        app.replaceChildren();
-        await startView();
-      }
-    } else if (message.type === "theme") {
-      setThemes({ host: message.theme });
-    } else if (message.type === "connected") {
-      const account = JSON.stringify(message.detail);
-      const shown = [...app.querySelectorAll("[data-account]")].find((one) => one.dataset.account === account);
-      shown?.dispatchEvent(new Event("connected"));
-    } else if (message.type === "leave") {
-      send({ type: "stay" });
-      await requestClose();
-    }
+    if (Object.hasOwn(MESSAGES, message.type)) await MESSAGES[message.type](message);
   });
   addEventListener("keydown", (event) => {
     // Escape also ends the composition of a word.
-    if (event.key !== "Escape" || event.isComposing || event.defaultPrevented || state.options.inline || document.querySelector("dialog[open]")) return;
+    if (
+      event.key !== "Escape" ||
+      event.isComposing ||
+      event.defaultPrevented ||
+      state.options.inline ||
+      document.querySelector("dialog[open]")
+    )
+      return;
     // The browser clears a search.
     if (event.target.type === "search" && event.target.value) return;
     // The browser would close the dialog that asks.
@@ -340,7 +451,11 @@ function startFramed() {
 
 function showSessionEnd() {
   reportFailure("session");
-  showEnd(text("sessionEnded"), text("sessionMissingHelp"), button(text("tryAgain"), () => renewToken().catch(showSessionEnd), "primary"));
+  showEnd(
+    text("sessionEnded"),
+    text("sessionMissingHelp"),
+    button(text("tryAgain"), () => renewToken().catch(showSessionEnd), "primary"),
+  );
 }
 
 // The ticket is exchanged when the user continues: mail scanners open the links of messages.
@@ -353,31 +468,39 @@ function startHosted() {
     showEnd(text("title"), text(parameters.has("used") ? "linkUsed" : "linkMissing"));
     return;
   }
-  const next = button(text("continue"), async () => {
-    try {
-      await exchangeTicket(ticket);
-    } catch (problem) {
-      const texts = { gone: "linkUsed", invalid: "linkIncomplete" };
-      if (!texts[problem.kind]) throw problem;
-      showEnd(text("linkTitle"), text(texts[problem.kind]));
-      return;
-    }
-    // The ticket works once: a copy of the address is of no use. The page says so after a reload.
-    history.replaceState(null, "", `${location.pathname}#used`);
-    shownUser = claims.sub;
-    await openIntegration(claims.integrations[0]);
-  }, "primary");
+  const next = button(
+    text("continue"),
+    async () => {
+      try {
+        await exchangeTicket(ticket);
+      } catch (problem) {
+        const texts = { gone: "linkUsed", invalid: "linkIncomplete" };
+        if (!texts[problem.kind]) throw problem;
+        showEnd(text("linkTitle"), text(texts[problem.kind]));
+        return;
+      }
+      // The ticket works once: a copy of the address is of no use. The page says so after a reload.
+      history.replaceState(null, "", `${location.pathname}#used`);
+      shownUser = claims.sub;
+      await openIntegration(claims.integrations[0]);
+    },
+    "primary",
+  );
   showHelp(text("linkTitle"), h("p", {}, text("linkHelp")), next);
 }
 
 setLanguage(navigator.languages);
 applyTheme();
-app.addEventListener("focusin", () => { wasUsed = true; });
+app.addEventListener("focusin", () => {
+  wasUsed = true;
+});
 addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   showFailure(event.reason);
 });
-addEventListener("beforeunload", (event) => { if (state.isDirty && !isFramed) event.preventDefault(); });
+addEventListener("beforeunload", (event) => {
+  if (state.isDirty && !isFramed) event.preventDefault();
+});
 if (!isFramed) startHosted();
 else if (parent === window) showEnd(text("title"), text("linkMissing"));
 else startFramed();

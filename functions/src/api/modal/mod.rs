@@ -159,12 +159,13 @@ mod tests {
     #[test]
     fn page_has_the_default_colors_of_the_api() {
         let (_, script) = SOURCES.modules.iter().find(|(module, _)| *module == "theme.js").unwrap();
+        let script = script.split_whitespace().collect::<Vec<_>>().join(" ");
         let (light, dark) = SOURCES.style.split_once(":root[data-scheme=\"dark\"]").unwrap();
         let names = ["accent", "onAccent", "background", "surface", "text", "mutedText", "danger"];
         for (palette, colors, style) in [("light", modal::LIGHT, light), ("dark", modal::DARK, dark)] {
             let members: Vec<String> =
                 names.iter().zip(colors).map(|(name, color)| format!("{name}: \"{color}\"")).collect();
-            let expected = format!("{palette}: {{ {} }}", members.join(", "));
+            let expected = format!("{palette}: {{ {}, }}", members.join(", "));
             assert!(script.contains(&expected), "theme.js has other colors than {expected}");
             for (name, color) in names.iter().zip(colors) {
                 let property: String = name

@@ -4,7 +4,20 @@ import { compareNames, setLanguage } from "./texts.js";
 import { setThemes } from "./theme.js";
 import { call, claims } from "./api.js";
 
-export { state, loadSession, loadCatalogue, loadIntegration, loadErrors, presentGroups, installationOf, credentialsOf, credentialOf, canInstall, canManage, userPath };
+export {
+  state,
+  loadSession,
+  loadCatalogue,
+  loadIntegration,
+  loadErrors,
+  presentGroups,
+  installationOf,
+  credentialsOf,
+  credentialOf,
+  canInstall,
+  canManage,
+  userPath,
+};
 
 const state = {
   // Options of the host, as docs/modal.md describes.
@@ -29,8 +42,10 @@ const state = {
 const MODES = ["read", "install", "manage"];
 
 // Returns whether the token permits a mode, and the host has not narrowed it.
-const isPermitted = (needed) => [claims?.mode ?? "manage", state.options.mode ?? "manage"]
-  .every((mode) => MODES.indexOf(mode) >= MODES.indexOf(needed));
+const isPermitted = (needed) =>
+  [claims?.mode ?? "manage", state.options.mode ?? "manage"].every(
+    (mode) => MODES.indexOf(mode) >= MODES.indexOf(needed),
+  );
 const canInstall = () => isPermitted("install");
 const canManage = () => isPermitted("manage");
 
@@ -40,7 +55,7 @@ const userPath = (path) => `users/${encodeURIComponent(state.session.user.userId
 let [requestedSession, shownSession] = [0, 0];
 
 async function loadSession() {
-  const number = requestedSession += 1;
+  const number = (requestedSession += 1);
   const session = await call("GET", "session");
   // One that was requested later has arrived before and is newer.
   if (number < shownSession) return;

@@ -3,16 +3,46 @@
 export { applyTheme, setThemes };
 
 const PROPERTIES = {
-  accent: "--accent", onAccent: "--on-accent", background: "--background", surface: "--surface",
-  text: "--text", mutedText: "--muted-text", border: "--border", danger: "--danger", radius: "--radius", font: "--font",
+  accent: "--accent",
+  onAccent: "--on-accent",
+  background: "--background",
+  surface: "--surface",
+  text: "--text",
+  mutedText: "--muted-text",
+  border: "--border",
+  danger: "--danger",
+  radius: "--radius",
+  font: "--font",
 };
 
 // Defaults of the colors whose contrast is checked. The style sheet and the API have the same ones.
 const DEFAULT_COLORS = {
-  light: { accent: "#0b5cad", onAccent: "#ffffff", background: "#ffffff", surface: "#f4f6f8", text: "#1c2024", mutedText: "#5b6570", danger: "#b3261e" },
-  dark: { accent: "#7db8f5", onAccent: "#0d1a28", background: "#14171a", surface: "#1d2126", text: "#e7eaee", mutedText: "#a3adb8", danger: "#ff9d94" },
+  light: {
+    accent: "#0b5cad",
+    onAccent: "#ffffff",
+    background: "#ffffff",
+    surface: "#f4f6f8",
+    text: "#1c2024",
+    mutedText: "#5b6570",
+    danger: "#b3261e",
+  },
+  dark: {
+    accent: "#7db8f5",
+    onAccent: "#0d1a28",
+    background: "#14171a",
+    surface: "#1d2126",
+    text: "#e7eaee",
+    mutedText: "#a3adb8",
+    danger: "#ff9d94",
+  },
 };
-const TEXT_ON = [["text", "background"], ["text", "surface"], ["mutedText", "background"], ["onAccent", "accent"], ["danger", "background"]];
+const TEXT_ON = [
+  ["text", "background"],
+  ["text", "surface"],
+  ["mutedText", "background"],
+  ["onAccent", "accent"],
+  ["danger", "background"],
+];
 const MIN_CONTRAST = 4.5;
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
@@ -25,7 +55,8 @@ const isValidMember = (name, value) => {
 
 // Relative luminance of a color (WCAG 2.2), from 0 to 1.
 function luminance(color) {
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16) / 255)
+  const [red, green, blue] = [1, 3, 5]
+    .map((at) => parseInt(color.slice(at, at + 2), 16) / 255)
     .map((channel) => (channel <= 0.04045 ? channel / 12.92 : ((channel + 0.055) / 1.055) ** 2.4));
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
@@ -68,7 +99,7 @@ function setThemes(changed) {
 function applyTheme() {
   const theme = themes.host ?? themes.environment ?? "auto";
   const scheme = ["light", "dark"].includes(theme) ? theme : prefersDark.matches ? "dark" : "light";
-  const palette = isObject(theme) ? theme[scheme] ?? {} : {};
+  const palette = isObject(theme) ? (theme[scheme] ?? {}) : {};
   const root = document.documentElement;
   root.dataset.scheme = scheme;
   for (const [name, property] of Object.entries(PROPERTIES)) {
