@@ -25,6 +25,7 @@ import {
   Form,
   isoTime,
   LiveNotice,
+  Loading,
   localInput,
   Notice,
   openDialog,
@@ -33,6 +34,7 @@ import {
   Problem,
   Properties,
   Skeleton,
+  Table,
   Tabs,
   Time,
   Toggle,
@@ -469,52 +471,37 @@ function DeliveryList({ destination, name }) {
           `Replay ${plural(picked.length, "selected delivery", "selected deliveries")}`,
         ),
     ),
-    h(Problem, { problem: deliveries.problem, retry: deliveries.reload }),
-    !deliveries.data && deliveries.isLoading && h(Skeleton, { rows: 6 }),
+    h(Loading, { of: deliveries, rows: 6 }),
     deliveries.data &&
       (all.length
         ? h(
-            "div",
-            { class: "table" },
-            h(
-              "table",
-              {},
-              h(
-                "thead",
-                {},
-                h(
-                  "tr",
-                  {},
-                  isSelectable &&
-                    h(
-                      "th",
-                      { class: "pick" },
-                      h("input", {
-                        type: "checkbox",
-                        "aria-label": "Select all",
-                        checked: isAllPicked,
-                        onChange: () => setChosen(new Set(isAllPicked ? [] : all.map(idOf))),
-                      }),
-                    ),
-                  ["Record", "Status", "Last attempt", "Attempts", "Next attempt"].map((title) =>
-                    h("th", { key: title }, title),
+            Table,
+            {
+              titles: [
+                isSelectable &&
+                  h(
+                    "th",
+                    { class: "pick" },
+                    h("input", {
+                      type: "checkbox",
+                      "aria-label": "Select all",
+                      checked: isAllPicked,
+                      onChange: () => setChosen(new Set(isAllPicked ? [] : all.map(idOf))),
+                    }),
                   ),
-                ),
-              ),
-              h(
-                "tbody",
-                {},
-                all.map((delivery) =>
-                  h(DeliveryRow, {
-                    key: idOf(delivery),
-                    delivery,
-                    pick: isSelectable && {
-                      isChosen: chosen.has(idOf(delivery)),
-                      toggle: () => toggle(idOf(delivery)),
-                    },
-                  }),
-                ),
-              ),
+                "Record",
+                "Status",
+                "Last attempt",
+                "Attempts",
+                "Next attempt",
+              ],
+            },
+            all.map((delivery) =>
+              h(DeliveryRow, {
+                key: idOf(delivery),
+                delivery,
+                pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) },
+              }),
             ),
           )
         : h(

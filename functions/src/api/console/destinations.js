@@ -7,7 +7,7 @@ import { openNewDestination } from "./destination_forms.js";
 import { HealthBadge, HealthText } from "./health.js";
 import { destinationName, maskedUrl } from "./names.js";
 import { link, useTitle } from "./route.js";
-import { Badge, Button, Empty, LiveNotice, Problem, Skeleton } from "./ui.js";
+import { Badge, Button, Empty, LiveNotice, Problem, Skeleton, Table } from "./ui.js";
 
 export { DestinationsPage };
 
@@ -30,53 +30,36 @@ function DestinationsPage() {
     list &&
       (list.length
         ? h(
-            "div",
-            { class: "table" },
-            h(
-              "table",
-              {},
-              h(
-                "thead",
-                {},
+            Table,
+            { titles: ["Destination", "Health", "", "Sends"] },
+            list
+              .toSorted((one, other) => rank(one) - rank(other))
+              .map((destination) =>
                 h(
                   "tr",
-                  {},
-                  ["Destination", "Health", "", "Sends"].map((title) => h("th", { key: title }, title)),
+                  { key: destination.destinationId },
+                  h(
+                    "td",
+                    { class: "text" },
+                    h(
+                      "a",
+                      { href: link(["destinations", destination.destinationId]) },
+                      h("strong", {}, destinationName(destination)),
+                    ),
+                    h("span", { class: "quiet block" }, targetText(destination)),
+                  ),
+                  h("td", {}, h(HealthBadge, destination)),
+                  h(
+                    "td",
+                    {},
+                    h(HealthText, { destination }),
+                    !destination.verified &&
+                      destination.enabled &&
+                      h("span", { class: "block" }, h(Badge, { kind: "warn" }, "not verified")),
+                  ),
+                  h("td", { "data-label": "Sends" }, sendsText(destination)),
                 ),
               ),
-              h(
-                "tbody",
-                {},
-                list
-                  .toSorted((one, other) => rank(one) - rank(other))
-                  .map((destination) =>
-                    h(
-                      "tr",
-                      { key: destination.destinationId },
-                      h(
-                        "td",
-                        { class: "text" },
-                        h(
-                          "a",
-                          { href: link(["destinations", destination.destinationId]) },
-                          h("strong", {}, destinationName(destination)),
-                        ),
-                        h("span", { class: "quiet block" }, targetText(destination)),
-                      ),
-                      h("td", {}, h(HealthBadge, destination)),
-                      h(
-                        "td",
-                        {},
-                        h(HealthText, { destination }),
-                        !destination.verified &&
-                          destination.enabled &&
-                          h("span", { class: "block" }, h(Badge, { kind: "warn" }, "not verified")),
-                      ),
-                      h("td", { "data-label": "Sends" }, sendsText(destination)),
-                    ),
-                  ),
-              ),
-            ),
           )
         : h(
             Empty,

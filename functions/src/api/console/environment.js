@@ -3,7 +3,7 @@
 import { Fragment, h } from "./preact.js";
 import { call, etagOf, fieldProblem, session, useSession } from "./api.js";
 import { useTitle } from "./route.js";
-import { announce, Badge, Button, Field, Form, Id, Json, Properties, Section, Dialog, openDialog } from "./ui.js";
+import { announce, Badge, Button, Dialog, Field, Form, Id, Json, openDialog, Properties, Section } from "./ui.js";
 
 export { EnvironmentPage };
 

@@ -25,6 +25,7 @@ import {
   plural,
   Problem,
   Skeleton,
+  Table,
   Tabs,
   Time,
   Toggle,
@@ -382,54 +383,32 @@ function Groups({ groups, complete, matches }) {
     Fragment,
     {},
     h(
-      "div",
-      { class: "table" },
-      h(
-        "table",
-        {},
+      Table,
+      { titles: [h("th", { class: "number" }, "Count"), "Error", "Block", "Affected", "First seen", "Last seen"] },
+      shown.map(({ fingerprint, count, example, blockType, workflows, workflowIds, users, firstSeen, lastSeen }) =>
         h(
-          "thead",
-          {},
+          "tr",
+          { key: fingerprint },
           h(
-            "tr",
-            {},
-            h("th", { class: "number" }, "Count"),
-            h("th", {}, "Error"),
-            h("th", {}, "Block"),
-            h("th", {}, "Affected"),
-            h("th", {}, "First seen"),
-            h("th", {}, "Last seen"),
+            "td",
+            { class: "number" },
+            h("strong", {}, count.toLocaleString()),
+            h("span", { class: "share" }, h("span", { style: { width: `${(count / highest) * 100}%` } })),
           ),
-        ),
-        h(
-          "tbody",
-          {},
-          shown.map(({ fingerprint, count, example, blockType, workflows, workflowIds, users, firstSeen, lastSeen }) =>
-            h(
-              "tr",
-              { key: fingerprint },
-              h(
-                "td",
-                { class: "number" },
-                h("strong", {}, count.toLocaleString()),
-                h("span", { class: "share" }, h("span", { style: { width: `${(count / highest) * 100}%` } })),
-              ),
-              h(
-                "td",
-                { class: "text" },
-                h("a", { href: changed({ fingerprint, cursor: null }) }, excerpt(example.error, 160)),
-              ),
-              h("td", {}, h(Code, { text: blockType })),
-              h(
-                "td",
-                { class: "nowrap" },
-                affected(workflows, "workflow", workflowIds, WorkflowLink),
-                h("span", { class: "quiet block" }, plural(users, "user")),
-              ),
-              h("td", { class: "nowrap", "data-label": "First seen" }, h(Time, { at: firstSeen })),
-              h("td", { class: "nowrap", "data-label": "Last seen" }, h(Time, { at: lastSeen })),
-            ),
+          h(
+            "td",
+            { class: "text" },
+            h("a", { href: changed({ fingerprint, cursor: null }) }, excerpt(example.error, 160)),
           ),
+          h("td", {}, h(Code, { text: blockType })),
+          h(
+            "td",
+            { class: "nowrap" },
+            affected(workflows, "workflow", workflowIds, WorkflowLink),
+            h("span", { class: "quiet block" }, plural(users, "user")),
+          ),
+          h("td", { class: "nowrap", "data-label": "First seen" }, h(Time, { at: firstSeen })),
+          h("td", { class: "nowrap", "data-label": "Last seen" }, h(Time, { at: lastSeen })),
         ),
       ),
     ),
@@ -499,38 +478,17 @@ function ErrorList({ data, isLoading, matches, pages }) {
     {},
     shown.length
       ? h(
-          "div",
-          { class: "table" },
-          h(
-            "table",
-            {},
+          Table,
+          { titles: ["Time", "Error", "Block", "Workflow", "User"] },
+          shown.map((found) =>
             h(
-              "thead",
-              {},
-              h(
-                "tr",
-                {},
-                ["Time", "Error", "Block", "Workflow", "User"].map((title) => h("th", { key: title }, title)),
-              ),
-            ),
-            h(
-              "tbody",
-              {},
-              shown.map((found) =>
-                h(
-                  "tr",
-                  { key: `${found._id}/${found.workflowId}` },
-                  h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })),
-                  h(
-                    "td",
-                    { class: "text" },
-                    h("a", { href: changed({ error: found._id }) }, excerpt(found.error, 200)),
-                  ),
-                  h("td", {}, h(Code, { text: found.blockType })),
-                  h("td", {}, h(WorkflowLink, { id: found.workflowId })),
-                  h("td", {}, h(UserLink, { id: found.userId })),
-                ),
-              ),
+              "tr",
+              { key: `${found._id}/${found.workflowId}` },
+              h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })),
+              h("td", { class: "text" }, h("a", { href: changed({ error: found._id }) }, excerpt(found.error, 200))),
+              h("td", {}, h(Code, { text: found.blockType })),
+              h("td", {}, h(WorkflowLink, { id: found.workflowId })),
+              h("td", {}, h(UserLink, { id: found.userId })),
             ),
           ),
         )

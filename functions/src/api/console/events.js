@@ -7,7 +7,7 @@ import { Actor, EventPanel } from "./error.js";
 import { RangeChoice, rangeOf, pagesOf } from "./errors.js";
 import { useNames, UserField, UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Chips, Code, Empty, PageLinks, Problem, Skeleton, Time } from "./ui.js";
+import { Chips, Code, Empty, Loading, PageLinks, Table, Time } from "./ui.js";
 
 export { EventsPage };
 
@@ -83,45 +83,27 @@ function EventsPage() {
           ),
         ),
     ),
-    h(Problem, { problem: events.problem, retry: events.reload }),
-    !events.data && events.isLoading && h(Skeleton, { rows: 8 }),
+    h(Loading, { of: events, rows: 8 }),
     events.data &&
       (events.data.data.length
         ? h(
-            "div",
-            { class: "table" },
-            h(
-              "table",
-              {},
+            Table,
+            { titles: ["Time", "Event", "Object", "User", "By"] },
+            events.data.data.map((found) =>
               h(
-                "thead",
-                {},
+                "tr",
+                { key: found._id },
+                h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })),
+                h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
                 h(
-                  "tr",
-                  {},
-                  ["Time", "Event", "Object", "User", "By"].map((title) => h("th", { key: title }, title)),
+                  "td",
+                  { class: "text" },
+                  found.workflowId && !found.type.endsWith("deleted")
+                    ? h(WorkflowLink, { id: found.workflowId, formerName: found.data.name })
+                    : objectName(found.data),
                 ),
-              ),
-              h(
-                "tbody",
-                {},
-                events.data.data.map((found) =>
-                  h(
-                    "tr",
-                    { key: found._id },
-                    h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })),
-                    h("td", {}, h("a", { href: changed({ event: found._id }) }, h(Code, { text: found.type }))),
-                    h(
-                      "td",
-                      { class: "text" },
-                      found.workflowId && !found.type.endsWith("deleted")
-                        ? h(WorkflowLink, { id: found.workflowId, formerName: found.data.name })
-                        : objectName(found.data),
-                    ),
-                    h("td", { "data-label": "User:" }, h(UserLink, { id: found.userId })),
-                    h("td", { class: "nowrap", "data-label": "By:" }, h(Actor, found)),
-                  ),
-                ),
+                h("td", { "data-label": "User:" }, h(UserLink, { id: found.userId })),
+                h("td", { class: "nowrap", "data-label": "By:" }, h(Actor, found)),
               ),
             ),
           )

@@ -6,7 +6,7 @@ import { useData } from "./data.js";
 import { IntegrationFilter } from "./integrations.js";
 import { UserLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Badge, Button, Empty, PageLinks, plural, Problem, Skeleton, Time } from "./ui.js";
+import { Badge, Button, Empty, Loading, PageLinks, plural, Table, Time } from "./ui.js";
 
 export { InstallationsPage, InstallationTable };
 
@@ -45,8 +45,7 @@ function InstallationsPage() {
       ),
       h(IntegrationFilter, { value: integrationId, onChange: set("integrationId") }),
     ),
-    h(Problem, { problem: installations.problem, retry: installations.reload }),
-    !installations.data && installations.isLoading && h(Skeleton, { rows: 8 }),
+    h(Loading, { of: installations, rows: 8 }),
     installations.data &&
       h(InstallationTable, {
         installations: installations.data.data,
@@ -63,69 +62,50 @@ function InstallationsPage() {
 const InstallationTable = ({ installations, showsUser, empty, cursor, uninstall }) =>
   installations.length
     ? h(
-        "div",
-        { class: "table" },
-        h(
-          "table",
-          {},
-          h(
-            "thead",
-            {},
-            h(
-              "tr",
-              {},
-              ["Integration", showsUser && "User", "Status", "Workflows", "Installed", uninstall && ""]
-                .filter((title) => typeof title === "string")
-                .map((title) => h("th", { key: title }, title)),
-            ),
+        Table,
+        {
+          titles: ["Integration", showsUser && "User", "Status", "Workflows", "Installed", uninstall && ""].filter(
+            (title) => typeof title === "string",
           ),
+        },
+        installations.map(({ integrationId, userId, status, attention, workflows, installedAt }) =>
           h(
-            "tbody",
-            {},
-            installations.map(({ integrationId, userId, status, attention, workflows, installedAt }) =>
-              h(
-                "tr",
-                { key: `${userId}/${integrationId}` },
-                h("td", {}, h("a", { href: link(["integrations", integrationId]) }, integrationId)),
-                showsUser && h("td", {}, h(UserLink, { id: userId })),
-                h(
-                  "td",
-                  {},
-                  h(Badge, { kind: INSTALLATION_KINDS[status] }, status.replace("-", " ")),
-                  attention.map(({ pointer, detail }) =>
-                    h("span", { key: pointer, class: "quiet block" }, `${pointer.slice(1)} ${detail}`),
-                  ),
-                ),
-                h(
-                  "td",
-                  {},
-                  workflows.map(({ workflowId, name, active }) =>
-                    h(
-                      "span",
-                      { key: workflowId, class: "block" },
-                      h("a", { href: link(["workflows", workflowId]) }, name),
-                      !active && h("span", { class: "quiet" }, " inactive"),
-                    ),
-                  ),
-                  !workflows.length && plural(0, "workflow"),
-                ),
-                h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt })),
-                uninstall &&
-                  h(
-                    "td",
-                    {},
-                    h(
-                      Button,
-                      {
-                        kind: "subtle",
-                        label: `Uninstall ${integrationId}`,
-                        action: async () => uninstall(integrationId),
-                      },
-                      "Uninstall",
-                    ),
-                  ),
+            "tr",
+            { key: `${userId}/${integrationId}` },
+            h("td", {}, h("a", { href: link(["integrations", integrationId]) }, integrationId)),
+            showsUser && h("td", {}, h(UserLink, { id: userId })),
+            h(
+              "td",
+              {},
+              h(Badge, { kind: INSTALLATION_KINDS[status] }, status.replace("-", " ")),
+              attention.map(({ pointer, detail }) =>
+                h("span", { key: pointer, class: "quiet block" }, `${pointer.slice(1)} ${detail}`),
               ),
             ),
+            h(
+              "td",
+              {},
+              workflows.map(({ workflowId, name, active }) =>
+                h(
+                  "span",
+                  { key: workflowId, class: "block" },
+                  h("a", { href: link(["workflows", workflowId]) }, name),
+                  !active && h("span", { class: "quiet" }, " inactive"),
+                ),
+              ),
+              !workflows.length && plural(0, "workflow"),
+            ),
+            h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt })),
+            uninstall &&
+              h(
+                "td",
+                {},
+                h(
+                  Button,
+                  { kind: "subtle", label: `Uninstall ${integrationId}`, action: async () => uninstall(integrationId) },
+                  "Uninstall",
+                ),
+              ),
           ),
         ),
       )

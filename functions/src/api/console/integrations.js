@@ -14,12 +14,12 @@ import {
   Field,
   Form,
   Json,
+  Loading,
   Notice,
   plural,
-  Problem,
   Properties,
   Section,
-  Skeleton,
+  Table,
   Time,
 } from "./ui.js";
 
@@ -110,63 +110,43 @@ function IntegrationsPage() {
       h("h1", { tabIndex: -1 }, "Integrations"),
       mayChange && h("a", { class: "button primary", href: link(["integrations", NEW]) }, "Add integration"),
     ),
-    h(Problem, { problem: integrations.problem, retry: integrations.reload }),
-    !integrations.data && integrations.isLoading && h(Skeleton, { rows: 6 }),
+    h(Loading, { of: integrations, rows: 6 }),
     integrations.data &&
       (integrations.data.length
         ? h(
-            "div",
-            { class: "table" },
-            h(
-              "table",
-              {},
+            Table,
+            { titles: ["Integration", "Status", "Workflows", "Version", "Changed"] },
+            integrations.data.map((integration) =>
               h(
-                "thead",
-                {},
+                "tr",
+                { key: integration.integrationId },
                 h(
-                  "tr",
-                  {},
-                  ["Integration", "Status", "Workflows", "Version", "Changed"].map((title) =>
-                    h("th", { key: title }, title),
-                  ),
-                ),
-              ),
-              h(
-                "tbody",
-                {},
-                integrations.data.map((integration) =>
+                  "td",
+                  { class: "text" },
                   h(
-                    "tr",
-                    { key: integration.integrationId },
+                    "span",
+                    { class: "row flat" },
+                    h(IntegrationIcon, integration),
                     h(
-                      "td",
-                      { class: "text" },
-                      h(
-                        "span",
-                        { class: "row flat" },
-                        h(IntegrationIcon, integration),
-                        h(
-                          "span",
-                          {},
-                          h("a", { href: link(["integrations", integration.integrationId]) }, integration.name),
-                          h("code", { class: "quiet block" }, integration.integrationId),
-                        ),
-                      ),
-                    ),
-                    h(
-                      "td",
+                      "span",
                       {},
-                      h(
-                        Badge,
-                        { kind: integration.enabled ? "good" : "quiet" },
-                        integration.enabled ? "enabled" : "disabled",
-                      ),
+                      h("a", { href: link(["integrations", integration.integrationId]) }, integration.name),
+                      h("code", { class: "quiet block" }, integration.integrationId),
                     ),
-                    h("td", { "data-label": "Workflows:" }, integration.workflows.length),
-                    h("td", { "data-label": "Version:" }, integration.version),
-                    h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: integration.updatedAt })),
                   ),
                 ),
+                h(
+                  "td",
+                  {},
+                  h(
+                    Badge,
+                    { kind: integration.enabled ? "good" : "quiet" },
+                    integration.enabled ? "enabled" : "disabled",
+                  ),
+                ),
+                h("td", { "data-label": "Workflows:" }, integration.workflows.length),
+                h("td", { "data-label": "Version:" }, integration.version),
+                h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: integration.updatedAt })),
               ),
             ),
           )
@@ -208,8 +188,7 @@ function IntegrationPage({ id }) {
             h(Button, { kind: "danger outline", action: async () => deleteIntegration(integration) }, "Delete"),
         ),
     ),
-    h(Problem, { problem: loaded.problem, retry: loaded.reload }),
-    !integration && loaded.isLoading && h(Skeleton, { rows: 8 }),
+    h(Loading, { of: loaded, rows: 8 }),
     integration &&
       (mayChange
         ? h(Editor, {

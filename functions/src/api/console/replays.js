@@ -14,14 +14,15 @@ import {
   Empty,
   Field,
   Form,
+  isoTime,
   LiveNotice,
   localInput,
-  isoTime,
   openDialog,
   PageLinks,
   plural,
   Problem,
   Skeleton,
+  Table,
   Time,
 } from "./ui.js";
 
@@ -218,70 +219,53 @@ function ReplayList({ destinationId }) {
     h(LiveNotice, { live }),
     data.length
       ? h(
-          "div",
-          { class: "table" },
-          h(
-            "table",
-            {},
+          Table,
+          { titles: ["Started", "Request", "Status", "Progress", ""] },
+          data.map(({ replayId, request, status, found, delivered, failed, createdAt }) =>
             h(
-              "thead",
-              {},
+              "tr",
+              { key: replayId },
+              h("td", { class: "nowrap", "data-label": "Started" }, h(Time, { at: createdAt })),
+              h("td", {}, requestText(request)),
               h(
-                "tr",
+                "td",
                 {},
-                ["Started", "Request", "Status", "Progress", ""].map((title) => h("th", { key: title }, title)),
-              ),
-            ),
-            h(
-              "tbody",
-              {},
-              data.map(({ replayId, request, status, found, delivered, failed, createdAt }) =>
                 h(
-                  "tr",
-                  { key: replayId },
-                  h("td", { class: "nowrap", "data-label": "Started" }, h(Time, { at: createdAt })),
-                  h("td", {}, requestText(request)),
-                  h(
-                    "td",
-                    {},
-                    h(
-                      Badge,
-                      { kind: { running: "info", done: failed ? "warn" : "good", cancelled: "quiet" }[status] },
-                      status,
-                    ),
-                  ),
-                  h(
-                    "td",
-                    {},
-                    h("progress", {
-                      max: Math.max(found, 1),
-                      value: found ? delivered + failed : Number(status === "done"),
-                      "aria-label": "Progress",
-                    }),
-                    h(
-                      "span",
-                      { class: "quiet block" },
-                      `${delivered.toLocaleString()} of ${found.toLocaleString()} delivered${failed ? `, ${failed.toLocaleString()} not` : ""}`,
-                    ),
-                  ),
-                  h(
-                    "td",
-                    {},
-                    mayChange &&
-                      status === "running" &&
-                      h(
-                        Button,
-                        {
-                          action: async () => {
-                            await call("DELETE", `replays/${segment(replayId)}`);
-                            announce("The replay is cancelled.");
-                            await replays.reload();
-                          },
-                        },
-                        "Cancel",
-                      ),
-                  ),
+                  Badge,
+                  { kind: { running: "info", done: failed ? "warn" : "good", cancelled: "quiet" }[status] },
+                  status,
                 ),
+              ),
+              h(
+                "td",
+                {},
+                h("progress", {
+                  max: Math.max(found, 1),
+                  value: found ? delivered + failed : Number(status === "done"),
+                  "aria-label": "Progress",
+                }),
+                h(
+                  "span",
+                  { class: "quiet block" },
+                  `${delivered.toLocaleString()} of ${found.toLocaleString()} delivered${failed ? `, ${failed.toLocaleString()} not` : ""}`,
+                ),
+              ),
+              h(
+                "td",
+                {},
+                mayChange &&
+                  status === "running" &&
+                  h(
+                    Button,
+                    {
+                      action: async () => {
+                        await call("DELETE", `replays/${segment(replayId)}`);
+                        announce("The replay is cancelled.");
+                        await replays.reload();
+                      },
+                    },
+                    "Cancel",
+                  ),
               ),
             ),
           ),

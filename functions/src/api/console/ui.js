@@ -18,8 +18,10 @@ export {
   Notice,
   Problem,
   LiveNotice,
+  Loading,
   Empty,
   Skeleton,
+  Table,
   Section,
   Tabs,
   PageLinks,
@@ -220,12 +222,37 @@ const Skeleton = ({ rows = 4 }) =>
     Array.from({ length: rows }, (_, row) => h("div", { key: row })),
   );
 
+// Problem of data that could not be loaded, or lines in its place until it is.
+const Loading = ({ of: { data, problem, isLoading, reload }, rows }) =>
+  h(Fragment, {}, h(Problem, { problem, retry: reload }), !data && isLoading && h(Skeleton, { rows }));
+
 const Section = ({ title, actions, children, ...properties }) =>
   h(
     "section",
     { class: "card", "aria-label": title, ...properties },
     h("div", { class: "row spread" }, h("h2", {}, title), actions && h("div", { class: "row" }, actions)),
     children,
+  );
+
+// Table whose titles are texts, or header cells if they have more. Its children are the rows.
+const Table = ({ titles, children }) =>
+  h(
+    "div",
+    { class: "table" },
+    h(
+      "table",
+      {},
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          titles.map((title) => (typeof title === "string" ? h("th", { key: title }, title) : title)),
+        ),
+      ),
+      h("tbody", {}, children),
+    ),
   );
 
 // Links between the views of a page: `[name, title, address]`.

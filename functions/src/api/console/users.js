@@ -16,12 +16,12 @@ import {
   Field,
   Form,
   Id,
+  Loading,
   openDialog,
   PageLinks,
-  Problem,
   Properties,
   Section,
-  Skeleton,
+  Table,
   Time,
 } from "./ui.js";
 
@@ -89,39 +89,21 @@ function UsersPage() {
         }),
       ),
     ),
-    h(Problem, { problem: users.problem, retry: users.reload }),
-    !users.data && users.isLoading && h(Skeleton, { rows: 8 }),
+    h(Loading, { of: users, rows: 8 }),
     users.data &&
       (users.data.data.length
         ? h(
-            "div",
-            { class: "table" },
-            h(
-              "table",
-              {},
+            Table,
+            { titles: ["Username", "Email", "Name", "Status", "Created"] },
+            users.data.data.map((user) =>
               h(
-                "thead",
-                {},
-                h(
-                  "tr",
-                  {},
-                  ["Username", "Email", "Name", "Status", "Created"].map((title) => h("th", { key: title }, title)),
-                ),
-              ),
-              h(
-                "tbody",
-                {},
-                users.data.data.map((user) =>
-                  h(
-                    "tr",
-                    { key: user.userId },
-                    h("td", { class: "text" }, h("a", { href: link(["users", user.userId]) }, user.username)),
-                    h("td", { class: "text" }, user.email ?? ""),
-                    h("td", { class: "text" }, user.fullName ?? ""),
-                    h("td", {}, h(UserStatus, user)),
-                    h("td", { class: "nowrap", "data-label": "Created" }, h(Time, { at: user.createdAt })),
-                  ),
-                ),
+                "tr",
+                { key: user.userId },
+                h("td", { class: "text" }, h("a", { href: link(["users", user.userId]) }, user.username)),
+                h("td", { class: "text" }, user.email ?? ""),
+                h("td", { class: "text" }, user.fullName ?? ""),
+                h("td", {}, h(UserStatus, user)),
+                h("td", { class: "nowrap", "data-label": "Created" }, h(Time, { at: user.createdAt })),
               ),
             ),
           )
@@ -231,8 +213,7 @@ function UserPage({ id }) {
           h(Button, { kind: "danger outline", action: async () => deleteUser(user, path) }, "Delete"),
         ),
     ),
-    h(Problem, { problem: loaded.problem, retry: loaded.reload }),
-    !user && loaded.isLoading && h(Skeleton, { rows: 8 }),
+    h(Loading, { of: loaded, rows: 8 }),
     user &&
       h(
         Fragment,
@@ -275,122 +256,87 @@ function UserPage({ id }) {
           }),
           h(Rest, installations),
         ),
-        h(
-          Section,
-          { title: "Workflows" },
-          workflows.data.length
-            ? h(
-                "div",
-                { class: "table" },
-                h(
-                  "table",
-                  {},
-                  h(
-                    "thead",
-                    {},
-                    h(
-                      "tr",
-                      {},
-                      ["Workflow", "Integration", "Status", "Changed"].map((title) => h("th", { key: title }, title)),
-                    ),
-                  ),
-                  h(
-                    "tbody",
-                    {},
-                    workflows.data.map((workflow) =>
-                      h(
-                        "tr",
-                        { key: workflow.workflowId },
-                        h(
-                          "td",
-                          { class: "text" },
-                          h("a", { href: link(["workflows", workflow.workflowId]) }, workflow.name),
-                        ),
-                        h("td", {}, workflow.integrationId ?? ""),
-                        h(
-                          "td",
-                          {},
-                          h(
-                            Badge,
-                            { kind: workflow.active ? "good" : "quiet" },
-                            workflow.active ? "active" : "inactive",
-                          ),
-                        ),
-                        h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: workflow.updatedAt })),
-                      ),
-                    ),
-                  ),
-                ),
-              )
-            : h(Empty, { title: "No workflows" }),
-          h(Rest, workflows),
-        ),
-        h(
-          Section,
-          { title: "Credentials" },
-          credentials.data.length
-            ? h(
-                "div",
-                { class: "table" },
-                h(
-                  "table",
-                  {},
-                  h(
-                    "thead",
-                    {},
-                    h(
-                      "tr",
-                      {},
-                      ["Credential", "Type", "Status", "Changed", "Id", ...(mayChange ? [""] : [])].map((title) =>
-                        h("th", { key: title }, title),
-                      ),
-                    ),
-                  ),
-                  h(
-                    "tbody",
-                    {},
-                    credentials.data.map(({ credentialId, name, type, status, statusReason, updatedAt }) =>
-                      h(
-                        "tr",
-                        { key: credentialId },
-                        h("td", { class: "text" }, name),
-                        h("td", {}, type),
-                        h(
-                          "td",
-                          {},
-                          h(Badge, { kind: status === "valid" ? "good" : "bad" }, status),
-                          statusReason && h("span", { class: "quiet block" }, statusReason),
-                        ),
-                        h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: updatedAt })),
-                        h("td", {}, h(Id, { id: credentialId })),
-                        mayChange &&
-                          h(
-                            "td",
-                            {},
-                            h(
-                              Button,
-                              {
-                                kind: "subtle",
-                                label: `Delete ${name} ${credentialId}`,
-                                action: async () =>
-                                  remove(
-                                    deletingCredential({ name, type, credentialId }),
-                                    `credentials/${credentialId}`,
-                                    `Deleted ${name}.`,
-                                  ),
-                              },
-                              "Delete",
-                            ),
-                          ),
-                      ),
-                    ),
-                  ),
-                ),
-              )
-            : h(Empty, { title: "No credentials" }),
-          h(Rest, credentials),
-        ),
+        h(UserWorkflows, { workflows }),
+        h(UserCredentials, { credentials, remove }),
       ),
+  );
+}
+
+const UserWorkflows = ({ workflows }) =>
+  h(
+    Section,
+    { title: "Workflows" },
+    workflows.data.length
+      ? h(
+          Table,
+          { titles: ["Workflow", "Integration", "Status", "Changed"] },
+          workflows.data.map((workflow) =>
+            h(
+              "tr",
+              { key: workflow.workflowId },
+              h("td", { class: "text" }, h("a", { href: link(["workflows", workflow.workflowId]) }, workflow.name)),
+              h("td", {}, workflow.integrationId ?? ""),
+              h(
+                "td",
+                {},
+                h(Badge, { kind: workflow.active ? "good" : "quiet" }, workflow.active ? "active" : "inactive"),
+              ),
+              h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: workflow.updatedAt })),
+            ),
+          ),
+        )
+      : h(Empty, { title: "No workflows" }),
+    h(Rest, workflows),
+  );
+
+// `remove` deletes one after a question.
+function UserCredentials({ credentials, remove }) {
+  const { mayChange } = useSession();
+  return h(
+    Section,
+    { title: "Credentials" },
+    credentials.data.length
+      ? h(
+          Table,
+          { titles: ["Credential", "Type", "Status", "Changed", "Id", ...(mayChange ? [""] : [])] },
+          credentials.data.map(({ credentialId, name, type, status, statusReason, updatedAt }) =>
+            h(
+              "tr",
+              { key: credentialId },
+              h("td", { class: "text" }, name),
+              h("td", {}, type),
+              h(
+                "td",
+                {},
+                h(Badge, { kind: status === "valid" ? "good" : "bad" }, status),
+                statusReason && h("span", { class: "quiet block" }, statusReason),
+              ),
+              h("td", { class: "nowrap", "data-label": "Changed" }, h(Time, { at: updatedAt })),
+              h("td", {}, h(Id, { id: credentialId })),
+              mayChange &&
+                h(
+                  "td",
+                  {},
+                  h(
+                    Button,
+                    {
+                      kind: "subtle",
+                      label: `Delete ${name} ${credentialId}`,
+                      action: async () =>
+                        remove(
+                          deletingCredential({ name, type, credentialId }),
+                          `credentials/${credentialId}`,
+                          `Deleted ${name}.`,
+                        ),
+                    },
+                    "Delete",
+                  ),
+                ),
+            ),
+          ),
+        )
+      : h(Empty, { title: "No credentials" }),
+    h(Rest, credentials),
   );
 }
 
