@@ -256,22 +256,17 @@ function readDefinition(text) {
   };
 }
 
-function Editor({ integration, isNew, saved, discard }) {
-  const { integrationId, version, updatedAt } = integration;
+// Returns what is entered for an integration: the fields as `draft`, the JSON as `text` with its
+// `problem` and the last valid `definition`, and functions that change them. It is kept until it is
+// saved or discarded.
+function useDraft(integration) {
+  const { integrationId } = integration;
   const kept = drafts.get(integrationId);
   const [etag, setEtag] = useState(kept?.etag ?? etagOf(integration));
-  const [draft, setDraft] = useState(
-    kept?.draft ?? Object.fromEntries(DETAILS.map((member) => [member, integration[member]])),
-  );
+  const [draft, setDraft] = useState(kept?.draft ?? membersOf(integration, DETAILS));
   const [newId, setNewId] = useState(kept?.newId ?? "");
   const [text, setText] = useState(
-    () =>
-      kept?.text ??
-      JSON.stringify(
-        Object.fromEntries(Object.keys(DEFINITION).map((member) => [member, integration[member]])),
-        null,
-        2,
-      ),
+    () => kept?.text ?? JSON.stringify(membersOf(integration, Object.keys(DEFINITION)), null, 2),
   );
   const read = readDefinition(text);
   // While the text has a problem, the preview shows what was entered before.
@@ -279,25 +274,77 @@ function Editor({ integration, isNew, saved, discard }) {
   // Fields have the values with which they were created.
   const [pasted, setPasted] = useState("{}");
   const [isChanged, setChanged] = useState(Boolean(kept));
+  useLayoutEffect(() => {
+    if (isChanged) drafts.set(integrationId, { draft, definition, newId, text, etag });
+  }, [draft, definition, newId, text, etag]);
   const change = (changed) => {
     setDraft(changed);
     setChanged(true);
   };
-  useLayoutEffect(() => {
-    if (isChanged) drafts.set(integrationId, { draft, definition, newId, text, etag });
-  }, [draft, definition, newId, text, etag]);
-  const set =
-    (name, valueOf = (input) => input.value) =>
-    (event) =>
-      change({ ...draft, [name]: valueOf(event.currentTarget) });
-  const enter = (event) => {
-    const { problem, definition: entered, details = {} } = readDefinition(event.currentTarget.value);
-    setText(event.currentTarget.value);
-    if (!problem) setDefinition(entered);
+  const enter = (entered) => {
+    const { problem, definition: present, details = {} } = readDefinition(entered);
+    setText(entered);
+    if (!problem) setDefinition(present);
     // Those that are still the same may have been changed in their fields since.
     const isPasted = !problem && JSON.stringify(details) !== pasted;
     change(isPasted ? { ...draft, ...details } : draft);
     if (isPasted) setPasted(JSON.stringify(details));
+  };
+  const enterId = (entered) => {
+    setNewId(entered);
+    setChanged(true);
+  };
+  const end = () => setChanged(false);
+  return {
+    draft,
+    text,
+    problem: read.problem,
+    definition,
+    pasted,
+    newId,
+    etag,
+    isChanged,
+    change,
+    enter,
+    enterId,
+    setEtag,
+    end,
+  };
+}
+
+const membersOf = (source, members) => Object.fromEntries(members.map((member) => [member, source[member]]));
+
+function Editor({ integration, isNew, saved, discard }) {
+  const { integrationId, version, updatedAt } = integration;
+  const entered = useDraft(integration);
+  const { draft, definition, pasted, change } = entered;
+  const set =
+    (name, valueOf = (input) => input.value) =>
+    (event) =>
+      change({ ...draft, [name]: valueOf(event.currentTarget) });
+  const save = async ({ id = integrationId }) => {
+    if (entered.problem) throw fieldProblem("definition", entered.problem);
+    if (isNew) await checkIsNew(id.trim());
+    const path = `integrations/${segment(id.trim())}`;
+    const body = { ...definition, ...draft, description: draft.description || null };
+    try {
+      const stored = await call("PUT", path, body, { ifMatch: entered.etag });
+      rememberIntegration(id.trim(), stored);
+      entered.setEtag(etagOf(stored));
+      entered.end();
+    } catch (problem) {
+      if (problem.status !== 412) throw problem;
+      const present = await call("GET", path);
+      entered.setEtag(etagOf(present));
+      throw new Error(
+        `Someone else has saved version ${present.version} meanwhile. Save again to replace it with yours, or discard your changes to see it.`,
+        { cause: problem },
+      );
+    }
+    drafts.delete(integrationId);
+    announce("Saved. The modal shows it within ten seconds.");
+    if (isNew) go(link(["integrations", id.trim()]));
+    else await saved();
   };
   return h(
     "div",
@@ -313,7 +360,7 @@ function Editor({ integration, isNew, saved, discard }) {
         {
           submit: "Save",
           secondary:
-            isChanged &&
+            entered.isChanged &&
             h(
               Button,
               {
@@ -324,48 +371,18 @@ function Editor({ integration, isNew, saved, discard }) {
               },
               "Discard changes",
             ),
-          send: async ({ id = integrationId }) => {
-            if (read.problem) throw fieldProblem("definition", read.problem);
-            if (isNew) await checkIsNew(id.trim());
-            const path = `integrations/${segment(id.trim())}`;
-            try {
-              const stored = await call(
-                "PUT",
-                path,
-                { ...definition, ...draft, description: draft.description || null },
-                { ifMatch: etag },
-              );
-              rememberIntegration(id.trim(), stored);
-              setEtag(etagOf(stored));
-              setChanged(false);
-            } catch (problem) {
-              if (problem.status !== 412) throw problem;
-              const present = await call("GET", path);
-              setEtag(etagOf(present));
-              throw new Error(
-                `Someone else has saved version ${present.version} meanwhile. Save again to replace it with yours, or discard your changes to see it.`,
-                { cause: problem },
-              );
-            }
-            drafts.delete(integrationId);
-            announce("Saved. The modal shows it within ten seconds.");
-            if (isNew) go(link(["integrations", id.trim()]));
-            else await saved();
-          },
+          send: save,
         },
         isNew &&
           h(Field, {
             label: "Id",
             name: "id",
             required: true,
-            value: newId,
+            value: entered.newId,
             hint: "a–z, 0–9, _ and -. Cannot be changed later",
             placeholder: "shopify-orders",
             "data-covers": "integrationId",
-            onInput: (event) => {
-              setNewId(event.currentTarget.value);
-              setChanged(true);
-            },
+            onInput: (event) => entered.enterId(event.currentTarget.value),
           }),
         h(Field, {
           key: `name ${pasted}`,
@@ -403,10 +420,10 @@ function Editor({ integration, isNew, saved, discard }) {
           isWide: true,
           class: "mono",
           "data-covers": Object.keys(DEFINITION).join(" "),
-          value: text,
-          onInput: enter,
+          value: entered.text,
+          onInput: (event) => entered.enter(event.currentTarget.value),
         }),
-        read.problem && h(Notice, { kind: "warn wide" }, h("p", {}, `The definition ${read.problem}`)),
+        entered.problem && h(Notice, { kind: "warn wide" }, h("p", {}, `The definition ${entered.problem}`)),
       ),
     ),
     h(Preview, { integration: { ...definition, ...draft } }),

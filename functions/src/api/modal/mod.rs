@@ -158,8 +158,7 @@ mod tests {
 
     #[test]
     fn page_has_the_default_colors_of_the_api() {
-        let (_, script) = SOURCES.modules.iter().find(|(module, _)| *module == "theme.js").unwrap();
-        let script = script.split_whitespace().collect::<Vec<_>>().join(" ");
+        let script = module("theme.js").split_whitespace().collect::<Vec<_>>().join(" ");
         let (light, dark) = SOURCES.style.split_once(":root[data-scheme=\"dark\"]").unwrap();
         let names = ["accent", "onAccent", "background", "surface", "text", "mutedText", "danger"];
         for (palette, colors, style) in [("light", modal::LIGHT, light), ("dark", modal::DARK, dark)] {
@@ -177,6 +176,35 @@ mod tests {
                 assert!(style.contains(&declaration), "style.css lacks {declaration} in {palette}");
             }
         }
+    }
+
+    fn module(name: &str) -> &'static str {
+        SOURCES.modules.iter().find(|(module, _)| *module == name).unwrap().1
+    }
+
+    #[test]
+    fn problems_of_fields_are_recognized_by_messages_of_the_api() {
+        let api = [
+            include_str!("../../../../shared/src/domain/form.rs"),
+            include_str!("../../../../shared/src/domain/installation.rs"),
+            include_str!("../installations/change.rs"),
+        ];
+        let list = module("form.js").split_once("const FOUND = [").unwrap().1.split_once("];").unwrap().0;
+        let starts: Vec<&str> = list.lines().filter_map(|line| line.split('"').nth(1)).collect();
+        assert!(starts.len() > 5);
+        for start in starts {
+            assert!(api.iter().any(|source| source.contains(&format!("\"{start}"))), "no message starts with {start}");
+        }
+    }
+
+    #[test]
+    fn preview_of_the_console_divides_a_form_as_the_page_does() {
+        let limit = |script: &str| {
+            let (_, rest) = script.split_once("const MAX_IN_ONE_FORM = ").unwrap();
+            rest.split_once(';').unwrap().0.to_owned()
+        };
+        let preview = crate::api::console::SOURCES.modules.iter().find(|(name, _)| *name == "preview.js").unwrap().1;
+        assert_eq!(limit(preview), limit(module("installation.js")));
     }
 
     #[test]
