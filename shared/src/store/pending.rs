@@ -67,14 +67,14 @@ pub struct Search {
 }
 
 /// Delivery that is recorded before its first attempt is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Recorded {
     /// It was delivered, or has failed.
     Finished,
     /// It waits for an attempt.
     Waiting,
-    /// A replay alone has queued it, or it lacks the item that waits for an attempt.
-    Replayed,
+    /// It waits for an attempt of replays only, with this item. If they are cancelled, it ends.
+    Replayed(Key),
 }
 
 /// State of a delivery.
@@ -102,7 +102,8 @@ impl PendingDeliveries {
     /// repeated, what was recorded before remains: a finished delivery does not become pending
     /// again, and one that waits stays as it is. Two items per delivery, one `BatchGetItem` per 100
     /// deliveries, another one if some of them wait already, and one `BatchWriteItem` per 25 items;
-    /// two more writes for each delivery that did not become pending.
+    /// one write for each delivery that a replay has queued before, and two more for each that did
+    /// not become pending.
     pub async fn add(
         &self,
         route: Route,
@@ -113,11 +114,11 @@ impl PendingDeliveries {
             tracing::warn!(error = %ErrorChain(&error), "failed to look up deliveries, replaced those of repeated attempts");
             BTreeMap::new()
         });
-        let (mut rows, mut waiting) = (Vec::new(), Vec::new());
+        let (mut rows, mut waiting, mut replayed) = (Vec::new(), Vec::new(), Vec::new());
         for (index, (pending, attempt)) in deliveries.iter().enumerate() {
             match recorded.get(&pending.record) {
-                Some(Recorded::Finished | Recorded::Waiting) => continue,
-                Some(Recorded::Replayed) => {}
+                Some(Recorded::Finished | Recorded::Waiting) => {}
+                Some(Recorded::Replayed(key)) => replayed.push((index, key)),
                 None => {
                     let delivery = Delivery {
                         record: pending.record.record_id(),
@@ -128,9 +129,9 @@ impl PendingDeliveries {
                     };
                     let expires_at = self.retention.expires_at(pending.recorded_at());
                     rows.push((index, delivery_item(route, pending.record, &delivery, expires_at)?));
+                    waiting.push((index, self.item(route, pending)?));
                 }
             }
-            waiting.push((index, self.item(route, pending)?));
         }
         let count = rows.len();
         let items = [rows, waiting].concat();
@@ -142,12 +143,24 @@ impl PendingDeliveries {
         if let Err(error) = self.withdraw(route, &withdrawn).await {
             tracing::warn!(error = %ErrorChain(&error), "failed to withdraw deliveries that did not become pending");
         }
-        Ok(of_rows.union(&of_waiting).copied().collect())
+        let mut unwritten = &of_rows | &of_waiting;
+        for (index, key) in replayed {
+            let update = Update::of(key).remove("replayOnly").remove("former");
+            // A drain may have settled it since.
+            let waits = Condition::equals("replayOnly", AttributeValue::Bool(true));
+            match self.table.update(update.when(waits)).await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(error = %ErrorChain(&error), "failed to record a pending delivery"),
+            }
+            unwritten.insert(index);
+        }
+        Ok(unwritten.into_iter().collect())
     }
 
-    /// Returns what is recorded of deliveries, except for cancelled ones: their replay may have
-    /// come before the first attempt. One `BatchGetItem` per 100 records, and another one per 100
-    /// pending ones.
+    /// Returns what is recorded of deliveries. Without those that lack the item that waits for an
+    /// attempt, and without cancelled ones: their replay may have come before the first attempt.
+    /// One `BatchGetItem` per 100 records, and another one per 100 pending ones.
     async fn recorded(&self, route: Route, records: &[RecordKey]) -> Result<BTreeMap<RecordKey, Recorded>, StoreError> {
         let by_key: BTreeMap<Key, RecordKey> =
             records.iter().map(|record| (keys::delivery(route, *record), *record)).collect();
@@ -161,7 +174,6 @@ impl PendingDeliveries {
                     recorded.insert(record, Recorded::Finished);
                 }
                 DeliveryStatus::Pending => {
-                    recorded.insert(record, Recorded::Replayed);
                     pending.extend(next_attempt_at.map(|at| keys::pending_delivery(route, at, record)));
                 }
                 DeliveryStatus::Cancelled => {}
@@ -169,8 +181,10 @@ impl PendingDeliveries {
         }
         if !pending.is_empty() {
             let found: Vec<PendingDelivery> = self.table.get_all(&pending).await?;
-            let waiting = found.into_iter().filter(|delivery| !delivery.replay_only);
-            recorded.extend(waiting.map(|delivery| (delivery.record, Recorded::Waiting)));
+            recorded.extend(found.into_iter().map(|delivery| {
+                let replayed = || Recorded::Replayed(key(route, &delivery));
+                (delivery.record, if delivery.replay_only { replayed() } else { Recorded::Waiting })
+            }));
         }
         Ok(recorded)
     }
