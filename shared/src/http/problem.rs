@@ -138,7 +138,7 @@ impl FieldErrors {
 
     /// Returns 422 with the errors, if there are any.
     pub fn check(self) -> Result<(), Problem> {
-        if self.is_empty() { Ok(()) } else { Err(Problem::invalid(self)) }
+        self.finish(Some(()))
     }
 
     /// Returns what was read, or 422 with the errors.

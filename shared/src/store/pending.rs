@@ -114,36 +114,31 @@ impl PendingDeliveries {
             tracing::warn!(error = %ErrorChain(&error), "failed to look up deliveries, replaced those of repeated attempts");
             BTreeMap::new()
         });
-        let (mut rows, mut waiting, mut replayed) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut added, mut replayed) = (Vec::new(), Vec::new());
         for (index, (pending, attempt)) in deliveries.iter().enumerate() {
             match recorded.get(&pending.record) {
                 Some(Recorded::Finished | Recorded::Waiting) => {}
                 Some(Recorded::Replayed(key)) => replayed.push((index, key)),
-                None => {
-                    let delivery = Delivery {
-                        record: pending.record.record_id(),
-                        destination_id: route.destination,
-                        status: DeliveryStatus::Pending,
-                        attempts: attempt.iter().cloned().collect(),
-                        next_attempt_at: Some(pending.next_attempt_at),
-                    };
-                    let expires_at = self.retention.expires_at(pending.recorded_at());
-                    rows.push((index, delivery_item(route, pending.record, &delivery, expires_at)?));
-                    waiting.push((index, self.item(route, pending)?));
-                }
+                None => added.push((index, pending, attempt)),
             }
         }
-        let count = rows.len();
-        let items = [rows, waiting].concat();
-        let unwritten = self.table.put_all(&items, |(_, item)| Ok(item.clone())).await;
-        let (of_rows, of_waiting): (Vec<usize>, Vec<usize>) = unwritten.into_iter().partition(|at| *at < count);
-        let indices = |at: Vec<usize>| at.into_iter().filter_map(|at| Some(items.get(at)?.0)).collect::<BTreeSet<_>>();
-        let (of_rows, of_waiting) = (indices(of_rows), indices(of_waiting));
-        let withdrawn: Vec<_> = of_waiting.iter().filter_map(|index| Some(&deliveries.get(*index)?.0)).collect();
-        if let Err(error) = self.withdraw(route, &withdrawn).await {
+        let rows = added.iter().map(|(_, pending, attempt)| self.row(route, pending, attempt.as_ref()));
+        let waiting = added.iter().map(|(_, pending, _)| self.item(route, pending));
+        let items = rows.chain(waiting).collect::<Result<Vec<Item>, StoreError>>()?;
+        let mut unwritten = BTreeSet::new();
+        let mut withdrawn = BTreeMap::new();
+        for at in self.table.put_all(&items, |item| Ok(item.clone())).await {
+            // The first half are the rows.
+            if let Some((index, ..)) = added.get(at) {
+                unwritten.insert(*index);
+            } else if let Some((index, pending, _)) = added.get(at - added.len()) {
+                withdrawn.insert(*index, *pending);
+            }
+        }
+        if let Err(error) = self.withdraw(route, withdrawn.values().copied()).await {
             tracing::warn!(error = %ErrorChain(&error), "failed to withdraw deliveries that did not become pending");
         }
-        let mut unwritten = &of_rows | &of_waiting;
+        unwritten.extend(withdrawn.into_keys());
         for (index, key) in replayed {
             let update = Update::of(key).remove("replayOnly").remove("former");
             // A drain may have settled it since.
@@ -192,8 +187,12 @@ impl PendingDeliveries {
     /// Deletes deliveries that may have been stored in part. Otherwise one would be shown as
     /// pending until it expires if its repeated first attempt succeeds. What a drain has stored
     /// since remains. Two writes each.
-    async fn withdraw(&self, route: Route, deliveries: &[&PendingDelivery]) -> Result<(), StoreError> {
-        let mut result = self.table.delete_all(deliveries.iter().map(|pending| key(route, pending)).collect()).await;
+    async fn withdraw(
+        &self,
+        route: Route,
+        deliveries: impl Iterator<Item = &PendingDelivery> + Clone,
+    ) -> Result<(), StoreError> {
+        let mut result = self.table.delete_all(deliveries.clone().map(|pending| key(route, pending)).collect()).await;
         for pending in deliveries {
             let waits = Condition::equals("status", text(DeliveryStatus::Pending.as_str()))
                 .and(Condition::equals("nextAttemptAt", text(pending.next_attempt_at)));
@@ -201,6 +200,17 @@ impl PendingDeliveries {
             result = result.and(deleted.map(|_| ()));
         }
         result
+    }
+
+    fn row(&self, route: Route, pending: &PendingDelivery, attempt: Option<&Attempt>) -> Result<Item, StoreError> {
+        let delivery = Delivery {
+            record: pending.record.record_id(),
+            destination_id: route.destination,
+            status: DeliveryStatus::Pending,
+            attempts: attempt.into_iter().cloned().collect(),
+            next_attempt_at: Some(pending.next_attempt_at),
+        };
+        delivery_item(route, pending.record, &delivery, self.retention.expires_at(pending.recorded_at()))
     }
 
     fn item(&self, route: Route, pending: &PendingDelivery) -> Result<Item, StoreError> {
