@@ -31,13 +31,14 @@ pub struct Page {
 impl Page {
     /// Builds a page from its files.
     pub fn new(sources: Sources) -> Self {
+        let (style, script) = (sources.style(), sources.script());
         let policy = format!(
             "default-src 'none'; script-src '{}'; style-src '{}'; connect-src 'self'; img-src data:; \
              base-uri 'none'; form-action 'none'",
-            digest_source(&sources.script()),
-            digest_source(&sources.style())
+            digest_source(&script),
+            digest_source(&style)
         );
-        Self { document: Cacheable::new(sources.document()), policy }
+        Self { document: Cacheable::new(sources.document(&style, &script)), policy }
     }
 
     /// Returns the response to a request. `ancestors` are the pages that may frame this one, as in
@@ -68,8 +69,8 @@ pub const CROSS_ORIGIN_RESOURCE_POLICY: http::HeaderName =
     http::HeaderName::from_static("cross-origin-resource-policy");
 
 impl Sources {
-    fn document(self) -> String {
-        self.markup.replace("{style}", &self.style()).replace("{script}", &self.script())
+    fn document(self, style: &str, script: &str) -> String {
+        self.markup.replace("{style}", style).replace("{script}", script)
     }
 
     /// Returns the style sheet without indentation.
@@ -124,7 +125,8 @@ mod tests {
                     assert!(!module.contains(word), "{name}: {word}");
                 }
             }
-            let (page, script) = (sources.document(), sources.script());
+            let script = sources.script();
+            let page = sources.document(&sources.style(), &script);
             let addresses: Vec<&str> =
                 page.split('"').filter(|text| text.starts_with("http") && text.contains("://")).collect();
             assert!(
