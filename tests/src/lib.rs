@@ -20,6 +20,7 @@ pub mod delivery_harness;
 pub mod events;
 pub mod faulty_aws;
 pub mod keys;
+pub mod random;
 pub mod stack;
 pub mod table_items;
 pub mod webhook_receiver;
@@ -35,6 +36,7 @@ pub use crate::{
     api::{Answer, Api, bus_settings, example_error, send},
     aws::{Calls, aws, invoke, scripted},
     bus::Bus,
+    random::Random,
     stack::{Environment, Tenon},
 };
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use rand::Rng;
 use tenon::{
     domain::{
         delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
@@ -21,7 +22,7 @@ use tenon::{
     },
 };
 use tests::{
-    Calls, aws,
+    Calls, Random, aws,
     delivery_harness::DeliveryHarness,
     keys, setting,
     table_items::{load, query},
@@ -57,7 +58,7 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
     let mut model: Vec<Delivery> = (0..400)
         .map(|n: u64| Delivery {
             record: RecordId::Error {
-                error_id: ObjectId::at(now - Duration::from_secs(rand::random_range(0..n + 1))).into(),
+                error_id: ObjectId::at(now - Duration::from_secs(Random.random_range(0..n + 1))).into(),
             },
             destination_id: route.destination,
             // `Cancelled` is rare.

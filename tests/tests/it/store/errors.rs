@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use rand::{Rng, seq::IndexedRandom};
 use tenon::{
     domain::{
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
@@ -22,7 +23,7 @@ use tenon::{
         record_pages::{MAX_SKIP, Window},
     },
 };
-use tests::{aws, delivery_harness::DeliveryHarness, setting};
+use tests::{Random, aws, delivery_harness::DeliveryHarness, setting};
 
 /// In-memory model: a list of errors.
 struct Model {
@@ -67,7 +68,7 @@ async fn store() -> Errors {
 
 /// Returns a random element.
 fn random<T: Clone>(of: &[T]) -> T {
-    of[rand::random_range(0..of.len())].clone()
+    of.choose(&mut Random).unwrap().clone()
 }
 
 #[tokio::test]
@@ -77,13 +78,13 @@ async fn queries_match_an_in_memory_model() {
     let users: Vec<UserId> = (0..3).map(|_| UserId::new()).collect();
     let workflows: Vec<(WorkflowId, UserId)> = (0..6).map(|n| (WorkflowId::new(), users[n % 3])).collect();
     let now = Timestamp::now();
-    let at = || now - Duration::from_secs(rand::random_range(0..300));
+    let at = || now - Duration::from_secs(Random.random_range(0..300));
     let mut model = Model { errors: Vec::new() };
     let mut ids: Vec<ErrorId> = Vec::new();
     for n in 0..600 {
         // Some ids occur in two workflows.
         let id =
-            if rand::random_bool(0.1) && !ids.is_empty() { random(&ids) } else { ErrorId::from(ObjectId::at(at())) };
+            if Random.random_bool(0.1) && !ids.is_empty() { random(&ids) } else { ErrorId::from(ObjectId::at(at())) };
         let (workflow, user) = random(&workflows);
         let new = NewError {
             identity: ErrorIdentity { id, created_at: id.object_id().timestamp(), id_provided: true },
@@ -113,7 +114,7 @@ async fn queries_match_an_in_memory_model() {
     assert!(old.record(&expired).await.is_empty());
 
     for _ in 0..120 {
-        let maybe = |likely: f64| rand::random_bool(likely);
+        let maybe = |likely: f64| Random.random_bool(likely);
         let (workflow, user) = random(&workflows);
         let mut query = ErrorQuery {
             scope: random(&[ErrorScope::Environment, ErrorScope::User(user), ErrorScope::Workflow(workflow)]),
@@ -124,9 +125,9 @@ async fn queries_match_an_in_memory_model() {
             block_type: maybe(0.3).then(|| random(&["shopify", "slack"]).parse().unwrap()),
             window: Window {
                 oldest_first: maybe(0.5),
-                skip: if maybe(0.3) { rand::random_range(0..=MAX_SKIP / 4) } else { 0 },
+                skip: if maybe(0.3) { Random.random_range(0..=MAX_SKIP / 4) } else { 0 },
                 after: None,
-                limit: rand::random_range(1..=100),
+                limit: Random.random_range(1..=100),
             },
             ..ErrorQuery::default()
         };

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use functions::workers::user_jobs;
 use futures_util::future::join_all;
-use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{
+    Rng,
+    seq::{IndexedRandom, SliceRandom},
+};
 use serde_json::{Value, json};
 use tenon::{
     domain::{id::EnvironmentId, timestamp::Timestamp},
@@ -16,7 +19,7 @@ use tenon::{
     },
 };
 use tests::{
-    aws, setting,
+    Random, aws, setting,
     table_items::{load, owned_items},
 };
 
@@ -93,9 +96,9 @@ impl Backend {
     async fn run_jobs(&self) {
         loop {
             let open = self.open_jobs().await;
-            let Some(job) = open.choose(&mut rand::rng()) else { return };
+            let Some(job) = open.choose(&mut Random) else { return };
             let running = self.worker.run(job);
-            match self.process.crash.at(rand::random_range(0..20), rand::random(), running).await {
+            match self.process.crash.at(Random.random_range(0..20), Random.random(), running).await {
                 // A deletion waits for the events of a change of the user's status.
                 Some(Err(StoreError::Busy(_))) => assert!(open.len() > 1, "{job:?}"),
                 Some(ran) => ran.unwrap(),
@@ -135,21 +138,20 @@ async fn engine_that_knows_only_events_has_the_state_of_the_store() {
     for id in ["a", "b"] {
         process.put_integration(id, &["k0", "k1"], true).await;
     }
-    let random = &mut rand::rng();
     for step in 0..160 {
-        let user = users.choose(random).unwrap();
-        let id = *["a", "b"].choose(random).unwrap();
+        let user = users.choose(&mut Random).unwrap();
+        let id = *["a", "b"].choose(&mut Random).unwrap();
         let credentials: Vec<String> = process.credentials(user).await.into_iter().collect();
         let workflows = process.workflows(user).await;
         let of_workflow = |route| {
-            let workflow = workflows.choose(&mut rand::rng())?;
+            let workflow = workflows.choose(&mut Random)?;
             Some(request(route).with("workflowId", workflow["workflowId"].as_str().unwrap()))
         };
         let of_credential = |route| {
-            let credential = credentials.choose(&mut rand::rng())?;
+            let credential = credentials.choose(&mut Random)?;
             Some(request(route).with("user", user).with("credentialId", credential))
         };
-        match rand::random_range(0..13) {
+        match Random.random_range(0..13) {
             0 => {
                 let body = json!({ "userId": user, "name": format!("Own {step}"), "settings": { "n": step } });
                 backend.call("workflows_create", request("POST /workflows").body(body)).await;
@@ -157,14 +159,14 @@ async fn engine_that_knows_only_events_has_the_state_of_the_store() {
             1 | 2 => {
                 let Some(patch) = of_workflow("PATCH /workflows/{workflowId}") else { continue };
                 let mut body = json!({ "name": format!("Renamed {step}") });
-                if rand::random() {
-                    body["active"] = json!(rand::random::<bool>());
+                if Random.random() {
+                    body["active"] = json!(Random.random::<bool>());
                 }
                 backend.call("workflows_update", patch.body(body)).await;
             }
             3 => {
-                let Some(workflow) = workflows.choose(random) else { continue };
-                let route = if rand::random() { "PUT /workflows/activate" } else { "PUT /workflows/deactivate" };
+                let Some(workflow) = workflows.choose(&mut Random) else { continue };
+                let route = if Random.random() { "PUT /workflows/activate" } else { "PUT /workflows/deactivate" };
                 let body = json!({ "userId": user, "workflowId": workflow["workflowId"] });
                 backend.call("workflows_activate", request(route).body(body)).await;
             }
@@ -184,7 +186,7 @@ async fn engine_that_knows_only_events_has_the_state_of_the_store() {
             7 => {
                 let route = "POST /users/{user}/credentials/{credentialId}/status";
                 let Some(set) = of_credential(route) else { continue };
-                let status = if rand::random() { "invalid" } else { "valid" };
+                let status = if Random.random() { "invalid" } else { "valid" };
                 backend.call("credentials_status", set.body(json!({ "status": status })).by_engine()).await;
             }
             8 => {
@@ -200,16 +202,16 @@ async fn engine_that_knows_only_events_has_the_state_of_the_store() {
                 backend.call("installations_delete", delete).await;
             }
             11 => {
-                let route = if rand::random() { "POST /users/{user}/disable" } else { "POST /users/{user}/enable" };
+                let route = if Random.random() { "POST /users/{user}/disable" } else { "POST /users/{user}/enable" };
                 backend.call("users_status", request(route).with("user", user)).await;
-                if rand::random() {
+                if Random.random() {
                     backend.run_jobs().await;
                 }
             }
             _ => {
-                let keys: Vec<&str> = ["k0", "k1"].into_iter().filter(|_| rand::random()).collect();
+                let keys: Vec<&str> = ["k0", "k1"].into_iter().filter(|_| Random.random()).collect();
                 let body = json!({ "credentials": { "shop": { "data": { "token": "shpat_secret" } } },
-                    "settings": { "size": rand::random_range(0..3) }, "workflows": keys });
+                    "settings": { "size": Random.random_range(0..3) }, "workflows": keys });
                 let put = installation("PUT /users/{user}/installations/{integrationId}", user, id);
                 backend.call("installations_put", put.body(body)).await;
             }
@@ -222,8 +224,8 @@ async fn engine_that_knows_only_events_has_the_state_of_the_store() {
     assert_eq!(ids.len(), events.len());
     assert!(!events.iter().any(|event| event.to_string().contains("shpat_")), "nothing secret");
     // Some arrive twice, and none in order.
-    let mut arriving: Vec<&Value> = events.iter().chain(events.iter().filter(|_| rand::random())).collect();
-    arriving.shuffle(random);
+    let mut arriving: Vec<&Value> = events.iter().chain(events.iter().filter(|_| Random.random())).collect();
+    arriving.shuffle(&mut Random);
     let mut engine = Engine::default();
     arriving.into_iter().for_each(|event| engine.receive(event));
 
@@ -258,11 +260,11 @@ async fn events_of_concurrent_changes_of_a_user_and_its_workflows_agree_with_the
         assert_eq!(process.call("workflows_create", request("POST /workflows").body(body)).await.0, 201);
     }
     for round in 0..25 {
-        let later = || tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(0..40)));
+        let later = || tokio::time::sleep(std::time::Duration::from_millis(Random.random_range(0..40)));
         let switches = (0..5).map(async |_| {
             later().await;
-            let route = if rand::random() { "PUT /workflows/activate" } else { "PUT /workflows/deactivate" };
-            let name = ["one", "two", "three"].choose(&mut rand::rng()).unwrap();
+            let route = if Random.random() { "PUT /workflows/activate" } else { "PUT /workflows/deactivate" };
+            let name = ["one", "two", "three"].choose(&mut Random).unwrap();
             let body = json!({ "userId": user, "workflowName": name });
             let (status, body) = process.call("workflows_activate", request(route).body(body)).await;
             assert!([200, 409].contains(&status), "{body}");
@@ -299,7 +301,7 @@ async fn events_of_the_deletion_of_a_user_are_the_last_of_what_it_owned() {
         let body = json!({ "userId": user, "name": "Own" });
         let workflow = process.call("workflows_create", request("POST /workflows").body(body)).await.1;
         let workflow = text(&workflow["workflowId"]);
-        let later = || tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(0..40)));
+        let later = || tokio::time::sleep(std::time::Duration::from_millis(Random.random_range(0..40)));
         let of_credential = |route| request(route).with("user", &user).with("credentialId", &credential);
         let changes = (0..12).map(async |n| {
             later().await;

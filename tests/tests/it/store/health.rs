@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use rand::Rng;
 use tenon::{
     domain::{
         delivery::{Attempt, Route},
@@ -16,7 +17,7 @@ use tenon::{
         health::{Backlog, HealthStore, ReleaseOutcome, Reset},
     },
 };
-use tests::{aws, delivery_harness::DeliveryHarness, setting};
+use tests::{Random, aws, delivery_harness::DeliveryHarness, setting};
 
 async fn table(name: &str) -> Table {
     Table::new(&aws(&setting("AWS_ACCESS_KEY_ID")).await, setting(name))
@@ -40,17 +41,17 @@ async fn stored_health_matches_the_model() {
         let (route, mut now) = (route(), Timestamp::now());
         let mut model = Health::default();
         for _ in 0..15 {
-            now = now + Duration::from_secs(rand::random_range(0..200));
-            let not_before = rand::random_bool(0.2).then(|| now + Duration::from_secs(rand::random_range(0..100)));
-            let counts = match rand::random_range(0..4) {
-                0 => OutcomeCounts { delivered: rand::random_range(1..5), ..OutcomeCounts::default() },
+            now = now + Duration::from_secs(Random.random_range(0..200));
+            let not_before = Random.random_bool(0.2).then(|| now + Duration::from_secs(Random.random_range(0..100)));
+            let counts = match Random.random_range(0..4) {
+                0 => OutcomeCounts { delivered: Random.random_range(1..5), ..OutcomeCounts::default() },
                 1 => OutcomeCounts { delivered: 1, failed: 2, not_before, gone: false },
-                _ => OutcomeCounts { failed: rand::random_range(0..4), not_before, ..OutcomeCounts::default() },
+                _ => OutcomeCounts { failed: Random.random_range(0..4), not_before, ..OutcomeCounts::default() },
             };
-            let pending_delta = rand::random_range(-3..6);
+            let pending_delta = Random.random_range(-3..6);
             let failure = Attempt { at: now, status: Some(500), latency_ms: 7, response: "down".into() };
             let last_failure = (counts.failed > 0).then_some(failure);
-            let update = HealthUpdate { counts, last_failure, pending_delta, probe: rand::random_bool(0.3) };
+            let update = HealthUpdate { counts, last_failure, pending_delta, probe: Random.random_bool(0.3) };
             let before = health_store.record(route, &model, &update, now).await.unwrap();
             assert_eq!(before, model);
             model = model.apply(&update, now);

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{FutureExt, join_all};
-use rand::seq::IndexedRandom;
+use rand::{Rng, seq::IndexedRandom};
 use serde_json::{Value, json};
-use tests::{aws, keys, setting};
+use tests::{Random, aws, keys, setting};
 
 use super::process::{Process, installation};
 use crate::endpoints::{request, text};
@@ -137,7 +137,7 @@ const INTEGRATIONS: [&str; 3] = ["a", "b", "c"];
 const KEYS: [&str; 4] = ["k0", "k1", "k2", "k3"];
 
 fn some_keys() -> Vec<&'static str> {
-    KEYS.into_iter().filter(|_| rand::random_bool(0.6)).collect()
+    KEYS.into_iter().filter(|_| Random.random_bool(0.6)).collect()
 }
 
 #[tokio::test]
@@ -145,21 +145,20 @@ async fn installations_match_a_model_through_crashes_and_repetitions() {
     let process = Process::start().await;
     let users = [process.create_user("joe").await, process.create_user("jim").await];
     let mut model = Model::default();
-    let random = &mut rand::rng();
     for step in 0..150 {
-        let user = users.choose(random).unwrap();
-        let id = *INTEGRATIONS.choose(random).unwrap();
+        let user = users.choose(&mut Random).unwrap();
+        let id = *INTEGRATIONS.choose(&mut Random).unwrap();
         let credentials = model.credentials.get(user).cloned().unwrap_or_default();
         let credentials: Vec<String> = credentials.into_iter().collect();
-        match rand::random_range(0..10) {
+        match Random.random_range(0..10) {
             0 | 1 => {
                 let mut keys = some_keys();
                 keys.push("always");
-                let enabled = rand::random_bool(0.8);
+                let enabled = Random.random_bool(0.8);
                 process.put_integration(id, &keys, enabled).await;
                 model.catalogue.insert(id, (keys, enabled));
             }
-            2 if rand::random_bool(0.3) => {
+            2 if Random.random_bool(0.3) => {
                 let delete = request("DELETE /integrations/{integrationId}").with("integrationId", id);
                 process.call_after_crash("integrations_delete", delete).await;
                 model.catalogue.remove(id);
@@ -171,14 +170,14 @@ async fn installations_match_a_model_through_crashes_and_repetitions() {
                 assert!(model.delete(user, id) == status || status == 404, "{body}");
             }
             4 => {
-                let Some(credential) = credentials.choose(random) else { continue };
+                let Some(credential) = credentials.choose(&mut Random) else { continue };
                 let delete = request("DELETE /users/{user}/credentials/{credentialId}");
                 let delete = delete.with("user", user).with("credentialId", credential);
                 process.call_after_crash("credentials_delete", delete).await;
                 model.credentials.get_mut(user).unwrap().remove(credential);
             }
             5 => {
-                let Some(credential) = credentials.choose(random) else { continue };
+                let Some(credential) = credentials.choose(&mut Random) else { continue };
                 let name = format!("Own {step}");
                 let body = json!({ "userId": user, "name": name, "credentialIds": [credential] });
                 let (status, _) = process.call("workflows_create", request("POST /workflows").body(body)).await;
@@ -187,7 +186,7 @@ async fn installations_match_a_model_through_crashes_and_repetitions() {
             }
             6 => {
                 let installed: Vec<Value> = process.workflows(user).await;
-                let Some(workflow) = installed.choose(random) else { continue };
+                let Some(workflow) = installed.choose(&mut Random) else { continue };
                 let delete = request("DELETE /workflows/{workflowId}")
                     .with("workflowId", workflow["workflowId"].as_str().unwrap());
                 process.call_after_crash("workflows_delete", delete).await;
@@ -203,21 +202,21 @@ async fn installations_match_a_model_through_crashes_and_repetitions() {
             }
             _ => {
                 let mut body = json!({});
-                match rand::random_range(0..4) {
+                match Random.random_range(0..4) {
                     0 => {}
                     1 => {
-                        let known = credentials.choose(random).cloned().unwrap_or_else(|| "0".repeat(24));
+                        let known = credentials.choose(&mut Random).cloned().unwrap_or_else(|| "0".repeat(24));
                         body["credentials"]["shop"]["credentialId"] = json!(known);
                     }
                     _ => body["credentials"]["shop"]["data"] = json!({}),
                 }
-                if rand::random() {
+                if Random.random() {
                     body["settings"]["size"] =
-                        if rand::random() { Value::Null } else { json!(rand::random_range(0..3)) };
+                        if Random.random() { Value::Null } else { json!(Random.random_range(0..3)) };
                 }
-                if rand::random() {
+                if Random.random() {
                     let keys = model.catalogue.get(id).map(|(keys, _)| keys.clone()).unwrap_or_default();
-                    body["workflows"] = json!(keys.into_iter().filter(|_| rand::random()).collect::<Vec<_>>());
+                    body["workflows"] = json!(keys.into_iter().filter(|_| Random.random()).collect::<Vec<_>>());
                 }
                 let put = installation("PUT /users/{user}/installations/{integrationId}", user, id).body(body.clone());
                 let (status, shown) = process.call_after_crash("installations_put", put).await;
@@ -273,7 +272,7 @@ async fn uninstalling_never_deletes_a_credential_that_a_concurrent_request_begin
         let credential = text(&installed["credentialIds"]["shop"]);
         let workflow = json!({ "userId": user, "name": format!("Own {round}"), "credentialIds": [credential] });
         // Started at random times, so that the calls of the requests interleave in many ways.
-        let later = || tokio::time::sleep(std::time::Duration::from_millis(rand::random_range(0..30)));
+        let later = || tokio::time::sleep(std::time::Duration::from_millis(Random.random_range(0..30)));
         let (deleted, (own, _), (second, _)) = tokio::join!(
             delete("a"),
             later().then(|()| process.call("workflows_create", request("POST /workflows").body(workflow))),

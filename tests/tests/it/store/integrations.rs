@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use rand::Rng;
 use tenon::{
     domain::{
         id::EnvironmentId,
@@ -17,7 +18,7 @@ use tenon::{
         integrations::{CreateIntegrationError, Integrations},
     },
 };
-use tests::{aws, setting};
+use tests::{Random, aws, setting};
 
 fn integration(id: &str) -> Integration {
     let workflow =
@@ -64,9 +65,9 @@ async fn catalogue_matches_a_model_and_never_exceeds_its_limit() {
     let mut model: BTreeMap<String, Integration> =
         all.into_iter().map(|one| (one.integration_id.to_string(), one)).collect();
     for _ in 0..60 {
-        let id = format!("i{}", rand::random_range(0..10));
+        let id = format!("i{}", Random.random_range(0..10));
         let key = id.parse().unwrap();
-        match (rand::random_range(0..3), model.get(&id).cloned()) {
+        match (Random.random_range(0..3), model.get(&id).cloned()) {
             (0, found) => {
                 assert_eq!(integrations.delete(environment, &key).await.unwrap(), found.is_some());
                 if let Some(before) = found {

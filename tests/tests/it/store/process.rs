@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_config::SdkConfig;
+use rand::Rng;
 use serde_json::{Value, json};
 use tenon::domain::id::EnvironmentId;
-use tests::{aws, crash::Crash, setting};
+use tests::{Random, aws, crash::Crash, setting};
 
 use crate::endpoints::{Endpoint, Request, World, handlers, request, text};
 
@@ -33,7 +34,7 @@ impl Process {
     pub(super) async fn call_after_crash(&self, function: &str, request: Request) -> (u16, Value) {
         let event = request.event(&self.world);
         let running = self.endpoints[function](event.clone());
-        match self.crash.at(rand::random_range(0..8), rand::random(), running).await {
+        match self.crash.at(Random.random_range(0..8), Random.random(), running).await {
             Some((status, body)) => (status.as_u16(), body),
             None => self.call(function, request).await,
         }

@@ -1,5 +1,6 @@
 //! Users and their unique names against a model in memory.
 
+use rand::Rng;
 use tenon::{
     domain::{
         id::EnvironmentId,
@@ -13,7 +14,7 @@ use tenon::{
     },
 };
 use tests::{
-    aws,
+    Random, aws,
     events::{deletion_of, outbox},
     keys, setting,
 };
@@ -40,10 +41,10 @@ fn claims(user: &User) -> Vec<CanonicalName> {
 
 /// Returns random names of six people, with collisions in case, as username and as email address.
 fn random_names() -> Names {
-    let person = rand::random_range(0..6);
-    let address = if rand::random() { format!("p{person}@acme.example") } else { format!("P{person}@ACME.example") };
-    let name = if rand::random() { format!("p{person}") } else { format!("P{}", rand::random_range(0..6)) };
-    let (username, email) = match rand::random_range(0..4) {
+    let person = Random.random_range(0..6);
+    let address = if Random.random() { format!("p{person}@acme.example") } else { format!("P{person}@ACME.example") };
+    let name = if Random.random() { format!("p{person}") } else { format!("P{}", Random.random_range(0..6)) };
+    let (username, email) = match Random.random_range(0..4) {
         0 => (Some(name), Some(address)),
         1 => (Some(address), None),
         2 => (Some(name), None),
@@ -60,8 +61,8 @@ async fn users_and_names_match_an_in_memory_model() {
     for _ in 0..8 {
         let (environment, mut model) = (EnvironmentId::new(), Model::default());
         for _ in 0..40 {
-            let some = (!model.users.is_empty()).then(|| rand::random_range(0..model.users.len()));
-            match (rand::random_range(0..5), some) {
+            let some = (!model.users.is_empty()).then(|| Random.random_range(0..model.users.len()));
+            match (Random.random_range(0..5), some) {
                 (0, Some(index)) => {
                     let gone = model.users.remove(index);
                     let deletion = deletion_of(environment, &gone);
