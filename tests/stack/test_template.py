@@ -236,6 +236,15 @@ def test_the_indexes_have_what_later_filters_need(template: Template) -> None:
     assert {"integrationId", "fingerprint"} <= projected["by-user"]
 
 
+def test_tables_with_indexes_are_created_one_after_the_other(template: Template) -> None:
+    # Required by CloudFormation's documentation of `AWS::DynamoDB::Table`.
+    tables = template.of_type("AWS::DynamoDB::Table")
+    indexed = [name for name, table in tables.items() if table.get("GlobalSecondaryIndexes")]
+    assert len(indexed) > 1
+    before = [listed(template.resources[name].get("DependsOn", [])) for name in indexed]
+    assert all(indexed[index] in later for index, later in enumerate(before[1:]))
+
+
 def test_the_errors_table_can_be_warmed_and_is_not_by_default(template: Template) -> None:
     errors = template.of_type("AWS::DynamoDB::Table")["Errors"]
     for warmed in (errors, *errors["GlobalSecondaryIndexes"]):
