@@ -16,26 +16,81 @@ or the local AWS.
 """
 
 import os
+import shutil
 import sys
 import tempfile
 import threading
 from collections import Counter, defaultdict
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from recovery.directory import COUNTS, DirectoryRules, count_again
 from recovery.errors import ErrorsRules
-from recovery.rules import ConcurrentChangeError, Rules, State, Verdict
+from recovery.rules import ConcurrentChangeError, Rules, State, StoppedError, Verdict
 from recovery.table import SEGMENTS, Item, Table, key_of, text
 
-# Maximum number of keys of undecided items that are printed. If there are more, all are in a file.
+# Maximum number of keys that are printed of each state. If there are more, all are in a file.
 MAX_LISTED = 20
 # Seconds between two lines of progress.
 PROGRESS_INTERVAL = 5
+# What the keys of items in a state are listed as.
+HEADINGS = {
+    State.UNDECIDED: "items may have been deleted on purpose",
+    State.DAMAGED: "items have the version of the restored ones, with other content",
+    State.UNKNOWN: "items are not understood, for the reasons above",
+}
+
+
+# Reason of an item on which no rule can decide.
+DAMAGED = Verdict(State.UNKNOWN, "it or an item that belongs to it is damaged")
+
+
+class Listing:
+    """Items to which somebody must attend. Their keys are kept in a file: there can be millions."""
+
+    def __init__(self) -> None:
+        self.numbers: Counter[str] = Counter()
+        self.first: dict[str, list[str]] = defaultdict(list)
+        self.file: IO[str] | None = None
+
+    def add(self, heading: str, item: Item) -> None:
+        """Adds an item."""
+        kind, line = kind_of(item), " ".join((kind_of(item), *key_of(item)))
+        if self.file is None:
+            self.file = tempfile.NamedTemporaryFile("w")  # noqa: SIM115 (closed by `show`)
+        self.file.write(f"{heading}: {line}\n")
+        self.numbers[heading] += 1
+        listed = self.first[heading]
+        # API keys first, and all of them: those that were revoked since would be valid again.
+        if kind == "apiKeyRecord":
+            listed.insert(0, line)
+        elif len(listed) < MAX_LISTED:
+            listed.append(line)
+
+    def show(self) -> None:
+        """Prints the first keys of each heading, and where all are if there are more."""
+        omitted = 0
+        for heading, number in self.numbers.items():
+            print(f"{number} {heading}:", *self.first[heading], sep="\n  ")
+            if others := number - len(self.first[heading]):
+                print(f"  and {others} others")
+                omitted += others
+        if self.file:
+            self.file.flush()
+            if omitted:
+                _, kept = tempfile.mkstemp(prefix="tenon-restore-", suffix=".txt")
+                shutil.copyfile(self.file.name, kept)
+                print(f"All keys are in {kept}.")
+            self.file.close()
+
+
+def kind_of(item: Item) -> str:
+    """Returns the type of an item."""
+    return str(text(item, "type")) or "without a type"
 
 
 @dataclass
@@ -44,8 +99,7 @@ class Report:
 
     kinds: dict[str, Counter[State]] = field(default_factory=lambda: defaultdict(Counter))
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-    # Type and key of each.
-    undecided: list[tuple[str, str, str]] = field(default_factory=list)
+    listing: Listing = field(default_factory=Listing)
     read: int = 0
     written: int = 0
     changed: int = 0
@@ -53,15 +107,20 @@ class Report:
 
     def add(self, item: Item, verdict: Verdict, written: int) -> None:
         """Counts an item."""
-        kind = text(item, "type") or "without a type"
         with self.lock:
             self.read += 1
             self.written += written
-            self.kinds[kind][verdict.state] += 1
+            self.kinds[kind_of(item)][verdict.state] += 1
             if verdict.reason:
-                self.reasons[kind, verdict.reason] += 1
-            if verdict.state is State.UNDECIDED:
-                self.undecided.append((kind, *key_of(item)))
+                self.reasons[kind_of(item), verdict.reason] += 1
+            if verdict.state in HEADINGS:
+                self.listing.add(HEADINGS[verdict.state], item)
+
+    def add_changed(self, item: Item) -> None:
+        """Counts an item that others changed in each attempt to copy it."""
+        with self.lock:
+            self.changed += 1
+            self.listing.add("items changed meanwhile", item)
 
     def total(self, *states: State) -> int:
         """Returns the number of items in these states."""
@@ -113,27 +172,37 @@ class Restore:
                 try:
                     count_again(Table(self.dynamodb, self.live), count)
                 except ConcurrentChangeError:
-                    self.report.changed += 1
+                    self.report.add_changed(count)
 
     def segment(self, segment: int) -> None:
         """Compares the items of a segment, and copies them."""
         tables = (Table(self.dynamodb, name) for name in (self.restored, self.live, self.directory))
-        rules = self.rules(*tables, self.restore_deleted)
+        rules = self.rules(*tables, self.restore_deleted, self.stopped)
         for items in Table(self.dynamodb, self.restored).scan(segment):
             rules.load(items)
             for item in items:
                 if self.stopped.is_set():
                     return
-                verdict, written = rules.verdict(item), 0
-                if self.apply and verdict.is_copied:
-                    try:
-                        written = rules.copy(item)
-                    except ConcurrentChangeError:
-                        with self.report.lock:
-                            self.report.changed += 1
-                if text(item, "type") in COUNTS:
-                    self.counts.append(item)
-                self.report.add(item, verdict, written)
+                try:
+                    self.item(rules, item)
+                except StoppedError:
+                    return
+
+    def item(self, rules: Rules, item: Item) -> None:
+        """Compares an item, and copies it."""
+        verdict, written = DAMAGED, 0
+        try:
+            verdict = rules.verdict(item)
+            if self.apply and verdict.is_copied:
+                written = rules.copy(item)
+        except ConcurrentChangeError:
+            self.report.add_changed(item)
+        except (LookupError, ValueError, TypeError, AttributeError):
+            # An accident that damages items must not keep the others from being restored.
+            verdict = DAMAGED
+        if kind_of(item) in COUNTS:
+            self.counts.append(item)
+        self.report.add(item, verdict, written)
 
 
 def main() -> None:
@@ -192,28 +261,20 @@ def run(stack: str, origin: tuple[str, str], table: str, apply: bool, deleted: s
     restore.run()
     report = restore.report
     report.show()
-    undecided, unknown = report.total(State.UNDECIDED), report.total(State.UNKNOWN)
+    undecided = report.total(State.UNDECIDED)
+    wrong = report.total(State.UNKNOWN, State.DAMAGED) + report.changed
     if apply:
         print(f"Copied {report.written} items.")
     else:
         print(f"{report.total(State.MISSING, State.OLDER)} items would be copied: APPLY=1 copies them.")
-    if undecided:
-        print(f"{undecided} items may have been deleted on purpose:")
-        # API keys first: those that were revoked since would be valid again.
-        listed = sorted(report.undecided, key=lambda found: (found[0] != "apiKeyRecord", *found))
-        for kind, pk, sk in listed[:MAX_LISTED]:
-            print(f"  {kind} {pk} {sk}")
-        if undecided > MAX_LISTED:
-            with tempfile.NamedTemporaryFile("w", prefix="tenon-undecided-", suffix=".txt", delete=False) as file:
-                file.writelines(f"{kind} {pk} {sk}\n" for kind, pk, sk in listed)
-            print(f"  and {undecided - MAX_LISTED} others: all are in {file.name}")
-        if deleted != "keep":
-            print("Decide: DELETED=restore copies them, DELETED=keep leaves them deleted.")
-    if unknown:
-        print(f"{unknown} items are not understood. See the reasons above.")
-    if report.changed:
-        print(f"{report.changed} items changed meanwhile. Repeat the command.")
-    sys.exit(1 if (undecided and deleted != "keep") or unknown or report.changed else 0)
+    report.listing.show()
+    if undecided and deleted != "keep":
+        print(
+            "Decide about those that may have been deleted: DELETED=restore copies them, DELETED=keep leaves them deleted."
+        )
+    if wrong:
+        print("docs/operations.md (Restore) says what to do about items that are damaged, changed or not understood.")
+    sys.exit(1 if (undecided and deleted != "keep") or wrong else 0)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,11 @@ class DirectoryRules(Rules):
         # The version of an integration that was created again begins anew.
         return (text(item, "createdAt"), version) if kind == "integration" else version
 
+    def content(self, item: Item) -> Item | None:
+        kind = text(item, "type")
+        # What has no version, such as health, changes without a trace.
+        return {name: value for name, value in item.items() if name != "namings"} if kind in self.versions else None
+
     def copied(self, item: Item) -> Item:
         match text(item, "type"):
             case "health":
@@ -226,9 +231,11 @@ class DirectoryRules(Rules):
     def writes(self, item: Item, found: Item | None) -> list[Item]:
         live, copy = self.live, self.copied(item)
         version = self.versions.get(text(item, "type"), "")
-        unchanged = (
-            {"condition": f"{version} = :before", "before": found[version]} if found and version in found else {}
-        )
+        unchanged: dict[str, Any] = {}
+        if found and version in found:
+            unchanged = {"condition": f"{version} = :before", "before": found[version]}
+        elif found and version:
+            unchanged = {"condition": f"attribute_not_exists({version})"}
         put = live.put(copy, **unchanged)
         match text(item, "type"):
             case "user":
@@ -246,6 +253,8 @@ class DirectoryRules(Rules):
                 same = {"condition": "attribute_not_exists(pk) OR workflowId = :id", "id": item["workflowId"]}
                 pointer = self.restored.get(self.pointer(item))
                 pointers = [live.put(pointer, **same)] if pointer else []
+                if found and self.pointer(found) != self.pointer(item):
+                    pointers.append(live.delete(self.pointer(found), **same))
                 installations = [self.check_unchanged(key)] if (key := self.installation(item)) else []
                 return [put, *pointers, *installations, live.check(self.user(item), "attribute_exists(pk)")]
             case "workflowPointer":
@@ -324,7 +333,11 @@ def count_again(live: Table, count: Item) -> None:
         if found and text(found, attribute) == str(number):
             return
         corrected = {**count, attribute: {"N": str(number)}}
-        unchanged = {"condition": f"{attribute} = :before", "before": found[attribute]} if found else {}
+        unchanged: dict[str, Any] = {}
+        if found and attribute in found:
+            unchanged = {"condition": f"{attribute} = :before", "before": found[attribute]}
+        elif found:
+            unchanged = {"condition": f"attribute_not_exists({attribute})"}
         try:
             live.dynamodb.put_item(**live.put(corrected, **unchanged)["Put"])
         except live.dynamodb.exceptions.ConditionalCheckFailedException:

@@ -5,10 +5,9 @@ from typing import ClassVar
 from recovery.rules import MISSING, UNDECIDED, Rules, State, Verdict, skipped
 from recovery.table import Item, Key, environment, key_of, text
 
-# Types of the records: the items that the stream delivers when they are inserted.
-RECORDS = ("error", "event")
-# Type of a record between its two writes, which the filter of the stream excludes.
-RESTORING = "restoringRecord"
+# Types of the records, which are the items that the stream delivers when they are inserted, and
+# their types between the two writes of a copy, which its filter excludes. `records.rs` reads both.
+RECORDS = {"error": "restoringError", "event": "restoringEvent"}
 
 
 class ErrorsRules(Rules):
@@ -29,19 +28,22 @@ class ErrorsRules(Rules):
 
     def verdict(self, item: Item) -> Verdict:
         found = self.live.get(key_of(item))
-        if found and text(found, "type") == RESTORING:
+        if found and text(found, "type") in RECORDS.values():
             return MISSING
         return super().verdict(item)
+
+    def content(self, item: Item) -> Item | None:
+        # Records never change.
+        return item if text(item, "type") in RECORDS else None
 
     def missing(self, item: Item) -> Verdict | None:
         match text(item, "type"):
             case "event" if text(item, "eventType") == "user.deleted":
                 # Erasures keep the receipt.
                 return MISSING
-            case "error":
-                return self.missing_record(item, recorded_at=text(item, "updatedAt"))
-            case "event":
-                return self.missing_record(item, recorded_at=text(item, "createdAt"))
+            case "error" | "event":
+                erased = text(self.directory.get(erasure(item)) or {}, "startedAt")
+                return skipped("erased") if erased >= recorded_at(item) else UNDECIDED
             case "delivery" | "delivered":
                 # A delivery is copied with its records, or with some of them.
                 order = (State.MISSING, State.UNDECIDED, State.SKIPPED)
@@ -50,21 +52,22 @@ class ErrorsRules(Rules):
                 return min(verdicts, key=lambda verdict: order.index(verdict.state), default=skipped("no record"))
         return None
 
-    def missing_record(self, item: Item, recorded_at: str) -> Verdict:
-        """Decides on a missing record, which an erasure deletes without a trace of its own."""
-        erasure = (f"{environment(item)}#erasures", f"erasure#{text(item, 'userId')}")
-        erased = text(self.directory.get(erasure) or {}, "startedAt")
-        return skipped("erased") if erased >= recorded_at else UNDECIDED
-
     def dependencies(self, item: Item) -> list[Key]:
         return [] if text(item, "type") in RECORDS else self.keys_of_records(self.copied(item))
 
     def writes(self, item: Item, found: Item | None) -> list[Item]:
-        if text(item, "type") not in RECORDS:
+        kind = text(item, "type")
+        if kind not in RECORDS:
             return [self.live.put(self.copied(item))]
-        if found is None:
-            return [self.live.put({**item, "type": {"S": RESTORING}})]
-        return [self.live.put(item, "#type = :restoring", restoring={"S": RESTORING})]
+        restoring = {"S": RECORDS[kind]}
+        if found:
+            return [self.live.put(item, "#type = :restoring", restoring=restoring)]
+        put = self.live.put({**item, "type": restoring})
+        if text(item, "eventType") == "user.deleted":
+            return [put]
+        # An erasure deletes records without a trace of their own, also while this one is copied.
+        not_erased = "attribute_not_exists(pk) OR startedAt < :at"
+        return [put, self.directory.check(erasure(item), not_erased, at={"S": recorded_at(item)})]
 
     def copy(self, item: Item) -> int:
         written = super().copy(item)
@@ -88,3 +91,13 @@ class ErrorsRules(Rules):
         record, _, owner = sk.partition("#")
         partition = f"{owner}#events" if owner.startswith("user#") else f"workflow#{owner}"
         return [(f"{environment(delivery)}#{partition}", record)]
+
+
+def erasure(record: Item) -> Key:
+    """Returns the key of the erasure of the errors and events of a record's user."""
+    return f"{environment(record)}#erasures", f"erasure#{text(record, 'userId')}"
+
+
+def recorded_at(record: Item) -> str:
+    """Returns the time at which a record was stored."""
+    return text(record, "updatedAt") if text(record, "type") == "error" else text(record, "createdAt")

@@ -1,6 +1,7 @@
 """What the rules of both tables share: verdicts on restored items, and how items are copied."""
 
 import random
+import threading
 import time
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +30,8 @@ class State(StrEnum):
     SKIPPED = "skipped"
     # Not copied, and somebody must find out why.
     UNKNOWN = "unknown"
+    # Of the same version, with other content: Tenon has not changed it.
+    DAMAGED = "damaged"
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,11 @@ class Rules:
     # Types that are never copied, with the reason.
     never: ClassVar[dict[str, str]]
 
-    def __init__(self, restored: Table, live: Table, directory: Table, restore_deleted: bool) -> None:
+    def __init__(
+        self, restored: Table, live: Table, directory: Table, restore_deleted: bool, stopped: threading.Event
+    ) -> None:
         self.restored, self.live, self.directory = restored, live, directory
-        self.restore_deleted = restore_deleted
+        self.restore_deleted, self.stopped = restore_deleted, stopped
 
     def missing(self, item: Item) -> Verdict | None:
         """Returns the verdict on an item that is missing in the stack, or None for an unknown
@@ -85,6 +90,10 @@ class Rules:
         """Returns a value that increases with each change of an item."""
         return 0
 
+    def content(self, _item: Item) -> Item | None:
+        """Returns what is the same in all items of an order, or None if that is unknown."""
+        return None
+
     def load(self, items: list[Item]) -> None:
         """Reads the counterparts of items."""
         for table in (self.restored, self.live, self.directory):
@@ -104,7 +113,10 @@ class Rules:
             return MISSING if verdict is UNDECIDED and self.restore_deleted else verdict
         if found == item or found == self.copied(item):
             return Verdict(State.EQUAL)
-        return Verdict(State.OLDER if self.order(item) > self.order(found) else State.NEWER)
+        before, after = self.order(item), self.order(found)
+        if before == after and self.content(item) != self.content(found):
+            return Verdict(State.DAMAGED)
+        return Verdict(State.OLDER if before > after else State.NEWER)
 
     def follow(self, key: Key, name: str) -> Verdict:
         """Returns the verdict on an item to which another one belongs: missing if it exists."""
@@ -135,7 +147,7 @@ class Rules:
                 self.transact(writes)
             except self.live.dynamodb.exceptions.TransactionCanceledException as error:
                 if cancellation_codes(error) <= {"ConditionalCheckFailed", "TransactionConflict"}:
-                    time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (jitter needs no secrecy)
+                    self.pause(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (jitter needs no secrecy)
                     continue
                 raise
             return written + sum("Put" in write for write in writes)
@@ -149,9 +161,14 @@ class Rules:
             except self.live.dynamodb.exceptions.TransactionCanceledException as error:
                 if pause is None or not cancellation_codes(error) & THROTTLED:
                     raise
-                time.sleep(random.uniform(0.5, 1) * pause)  # noqa: S311 (jitter needs no secrecy)
+                self.pause(random.uniform(0.5, 1) * pause)  # noqa: S311 (jitter needs no secrecy)
             else:
                 return
+
+    def pause(self, seconds: float) -> None:
+        """Waits, unless the run is stopped."""
+        if self.stopped.wait(seconds):
+            raise StoppedError
 
 
 def cancellation_codes(error: ClientError) -> set[str]:
@@ -161,3 +178,7 @@ def cancellation_codes(error: ClientError) -> set[str]:
 
 class ConcurrentChangeError(Exception):
     """An item was changed by others in each attempt to copy it."""
+
+
+class StoppedError(Exception):
+    """The run was stopped while an item waited to be copied."""

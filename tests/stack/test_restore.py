@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,8 @@ from conftest import Environment, NewEnvironment, run_schedule, timestamp
 from customer import Bus, Endpoint, make_bus
 from emulator import REGION, ROOT, Emulator
 from recovery.directory import claims
+from recovery.errors import ErrorsRules
+from recovery.table import Table
 from stack import STACK, Stack
 
 pytestmark = pytest.mark.alone
@@ -54,9 +57,9 @@ def key_of(item: dict[str, Any]) -> Key:
 class Tables:
     """A table of the stack, and the table to which it was restored."""
 
-    def __init__(self, emulator: Emulator, stack: Stack, name: str) -> None:
+    def __init__(self, emulator: Emulator, stack: Stack, name: str, restored: str = "") -> None:
         self.dynamodb, self.name = emulator.client("dynamodb"), name
-        self.live, self.restored = stack.outputs[f"{name.title()}Table"], f"{name}-restored"
+        self.live, self.restored = stack.outputs[f"{name.title()}Table"], restored or f"{name}-restored"
 
     def back_up(self, items: Items) -> None:
         """Makes a restored table of one environment, which keeps the test short."""
@@ -656,6 +659,73 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(accide
     path = f"/destinations/{accident.failing_destination}"
     accident.environment.call("POST", f"{path}/replay", {"cancelled": True}, 202)
     wait(lambda: {accident.deliveries()[key] for key in lost} == {"delivered"}, PATIENCE, "they are delivered")
+
+
+def test_damaged_items_are_named_and_keep_no_other_from_being_restored(
+    emulator: Emulator, stack: Stack, new_environment: NewEnvironment
+) -> None:
+    environment = new_environment()
+    call, tables = environment.call, Tables(emulator, stack, "directory", "damaged-restored")
+    joe, jim = (call("POST", "/users", {"username": name}, 201)["userId"] for name in ("joe", "jim"))
+    overwritten, stripped, renamed = (
+        call("POST", "/workflows", {"userId": joe, "name": name}, 201)["workflowId"]
+        for name in ("overwritten", "stripped", "former name")
+    )
+    of_workflow = {
+        id_: (f"env#{environment.id}#workflow#{id_}", "workflow") for id_ in (overwritten, stripped, renamed)
+    }
+    of_user = {id_: (f"env#{environment.id}#user#{id_}", "user") for id_ in (joe, jim)}
+    partitions = [pk for pk, _ in (*of_workflow.values(), *of_user.values())]
+
+    def items() -> Items:
+        return {key: item for pk in partitions for key, item in tables.partition(pk).items()}
+
+    def put(item: dict[str, Any]) -> None:
+        tables.dynamodb.put_item(TableName=tables.live, Item=item)
+
+    before = items()
+    call("PATCH", f"/workflows/{renamed}", {"name": "present name"})
+    intact = items()
+    tables.back_up(intact)
+    put({**intact[of_workflow[overwritten]], "settings": {"S": "{}"}})
+    put({name: value for name, value in intact[of_workflow[stripped]].items() if name != "revision"})
+    put({**intact[of_user[jim]], "version": {"S": "x"}})
+    # An old export was imported again.
+    put(before[of_workflow[renamed]])
+    [(pointer, former)] = ((key, item) for key, item in before.items() if key not in intact)
+    put(former)
+
+    code, output = tables.restore(APPLY="1", DELETED="restore")
+    assert code == 1, output
+    assert "1 items have the version of the restored ones, with other content:\n" in output, output
+    assert f"  workflow {' '.join(of_workflow[overwritten])}\n" in output, output
+    assert "1 user (it or an item that belongs to it is damaged)\n" in output, output
+    assert f"  user {' '.join(of_user[jim])}\n" in output, output
+    live = items()
+    assert live[of_workflow[stripped]] == intact[of_workflow[stripped]]
+    assert live[of_workflow[renamed]] == intact[of_workflow[renamed]]
+    assert pointer not in live
+    assert live[of_workflow[overwritten]] != intact[of_workflow[overwritten]]
+
+    # As docs/operations.md says.
+    tables.lose([of_workflow[overwritten], of_user[jim]])
+    code, output = tables.restore(APPLY="1", DELETED="restore")
+    assert code == 0, output
+    assert items() == intact
+    tables.dynamodb.delete_table(TableName=tables.restored)
+
+
+def test_an_erasure_that_starts_while_an_error_is_copied_keeps_it_from_being_restored(accident: Accident) -> None:
+    backed_up = accident.errors.scan(accident.errors.restored)
+    tables = [Table(accident.errors.dynamodb, name) for name in (accident.errors.restored, accident.errors.live)]
+    rules = ErrorsRules(*tables, Table(accident.errors.dynamodb, accident.directory.live), True, threading.Event())
+    error = next(item for item in backed_up.values() if item["type"]["S"] == "error")
+    # It is missing, and nothing was erased when the copy began.
+    error = {**error, "sk": {"S": "another"}, "userId": {"S": "0" * 24}}
+    writes = rules.writes(error, None)
+    accident.put(accident.directory.live, "erasures", "erasure", "0" * 24, type="erased")
+    with pytest.raises(rules.live.dynamodb.exceptions.TransactionCanceledException):
+        rules.transact(writes)
 
 
 def test_claims_of_names_are_computed_as_the_api_stores_them(

@@ -182,7 +182,8 @@ impl Records {
 /// look for it.
 fn record_from_item(item: Item) -> Result<Record, StoreError> {
     match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
-        Some("event") => from_item::<Event>(item).map(Record::from),
+        // `make restore` gives a record another type until it is complete.
+        Some("event" | "restoringEvent") => from_item::<Event>(item).map(Record::from),
         _ => from_item::<ErrorLog>(item).map(Record::from),
     }
 }
