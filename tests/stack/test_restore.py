@@ -21,7 +21,7 @@ from conftest import Environment, NewEnvironment, run_schedule, timestamp
 from customer import Bus, Endpoint, make_bus
 from emulator import REGION, ROOT, Emulator
 from recovery.directory import claims
-from recovery.errors import ErrorsRules
+from recovery.errors import RECORDS, ErrorsRules
 from recovery.table import Table
 from stack import STACK, Stack
 
@@ -304,6 +304,12 @@ class Accident:
         }
         attributes = {name: value if isinstance(value, dict) else {"S": value} for name, value in item.items()}
         self.directory.dynamodb.put_item(TableName=table, Item=attributes)
+
+    def rules_of_errors(self) -> ErrorsRules:
+        """Returns the rules of the errors table."""
+        names = (self.errors.restored, self.errors.live, self.directory.live)
+        restored, live, directory = (Table(self.errors.dynamodb, name) for name in names)
+        return ErrorsRules(restored, live, directory, True, threading.Event())
 
     def leave_emptied_deliveries(self) -> None:
         """Leaves deliveries in the restored table only, as between the two writes of an erasure."""
@@ -654,6 +660,11 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(accide
     assert any("#user#" in sk for _, sk in lost)
     # The health of the destination was lost with the lease of its drain.
     assert "leasedUntil" not in accident.items(accident.directory)[accident.health]
+    # Their records are read between the two writes of a copy too.
+    rules, items = accident.rules_of_errors(), accident.items(accident.errors)
+    for record in {record for key in lost for record in rules.keys_of_records(items[key])}:
+        restoring = {"S": RECORDS[items[record]["type"]["S"]]}
+        accident.errors.dynamodb.put_item(TableName=accident.errors.live, Item={**items[record], "type": restoring})
     accident.failing.answers[:] = [204]
     accident.run_drains(enabled=True)
     path = f"/destinations/{accident.failing_destination}"
@@ -675,7 +686,8 @@ def test_damaged_items_are_named_and_keep_no_other_from_being_restored(
         id_: (f"env#{environment.id}#workflow#{id_}", "workflow") for id_ in (overwritten, stripped, renamed)
     }
     of_user = {id_: (f"env#{environment.id}#user#{id_}", "user") for id_ in (joe, jim)}
-    partitions = [pk for pk, _ in (*of_workflow.values(), *of_user.values())]
+    names = [f"env#{environment.id}#name#{name}" for name in ("joe", "jim")]
+    partitions = [*(pk for pk, _ in (*of_workflow.values(), *of_user.values())), *names]
 
     def items() -> Items:
         return {key: item for pk in partitions for key, item in tables.partition(pk).items()}
@@ -687,7 +699,7 @@ def test_damaged_items_are_named_and_keep_no_other_from_being_restored(
     call("PATCH", f"/workflows/{renamed}", {"name": "present name"})
     intact = items()
     tables.back_up(intact)
-    put({**intact[of_workflow[overwritten]], "settings": {"S": "{}"}})
+    put({**intact[of_workflow[overwritten]], "settings": {"S": '{"n": 1}'}})
     put({name: value for name, value in intact[of_workflow[stripped]].items() if name != "revision"})
     put({**intact[of_user[jim]], "version": {"S": "x"}})
     # An old export was imported again.
@@ -717,8 +729,7 @@ def test_damaged_items_are_named_and_keep_no_other_from_being_restored(
 
 def test_an_erasure_that_starts_while_an_error_is_copied_keeps_it_from_being_restored(accident: Accident) -> None:
     backed_up = accident.errors.scan(accident.errors.restored)
-    tables = [Table(accident.errors.dynamodb, name) for name in (accident.errors.restored, accident.errors.live)]
-    rules = ErrorsRules(*tables, Table(accident.errors.dynamodb, accident.directory.live), True, threading.Event())
+    rules = accident.rules_of_errors()
     error = next(item for item in backed_up.values() if item["type"]["S"] == "error")
     # It is missing, and nothing was erased when the copy began.
     error = {**error, "sk": {"S": "another"}, "userId": {"S": "0" * 24}}
