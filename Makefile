@@ -213,7 +213,7 @@ functions:
 	@cargo build --locked --package local
 
 $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
-	@echo "installing the AWS emulator and SAM to $(VENV) …"
+	@echo "installing the AWS emulator and SAM to $(VENV) …" >&2
 	@python3 -m venv --clear $(VENV)
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes $(^:%=-r %)
 	@touch $@
@@ -223,13 +223,13 @@ $(VENV)/.done: local/requirements.txt local/axe-requirements.txt
 clients: $(CLIENTS_VENV)/.done $(if $(HAS_NODE),$(NODE)/.done $(SDK_NODE)/.done)
 
 $(NODE)/.done: tests/clients/package.json tests/clients/package-lock.json
-	@echo "installing the TypeScript client generator to $(NODE) …"
+	@echo "installing the TypeScript client generator to $(NODE) …" >&2
 	@rm -rf $(NODE) && mkdir -p $(NODE) && cp $^ $(NODE)
 	@cd $(NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(SDK_NODE)/.done: tests/sdk/package.json tests/sdk/package-lock.json tests/sdk/react-18/package.json
-	@echo "installing React, Vite and TypeScript to $(SDK_NODE) …"
+	@echo "installing React, Vite and TypeScript to $(SDK_NODE) …" >&2
 	@rm -rf $(SDK_NODE) && mkdir -p $(SDK_NODE)/react-18
 	@cp tests/sdk/package*.json $(SDK_NODE) && cp tests/sdk/react-18/package.json $(SDK_NODE)/react-18
 	@cd $(SDK_NODE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
@@ -238,7 +238,7 @@ $(SDK_NODE)/.done: tests/sdk/package.json tests/sdk/package-lock.json tests/sdk/
 # Tools of `make build` and `make package`, linters and the Python client generator, each in an
 # environment of its own.
 .local/%-venv/.done: local/%-requirements.txt
-	@echo "installing $< to $(@D) …"
+	@echo "installing $< to $(@D) …" >&2
 	@python3 -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@

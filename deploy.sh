@@ -121,19 +121,40 @@ check_region() {
 
 # API Gateway refuses a route whose limit exceeds that of the account.
 check_rate_limits() {
-    local rate burst highest
-    highest=$(printf '%s\n' "$(value_of RequestsPerSecond)" "$(value_of PublicRequestsPerSecond)" "$(value_of TestRequestsPerSecond)" |
-        sort -n | tail -1)
+    local rate burst highest=0 name value requested
+    for name in RequestsPerSecond PublicRequestsPerSecond TestRequestsPerSecond RequestBurst; do
+        value=$(value_of $name)
+        if ! [[ $value =~ ^[1-9][0-9]{0,5}$ ]]; then
+            failed "$name must be a number, not \"$value\"" && return
+        elif [ $name = RequestBurst ]; then
+            requested=$value
+        elif ((value > highest)); then
+            highest=$value
+        fi
+    done
     read -r rate burst < <(aws apigateway get-account --region "$region" --output text \
         --query 'throttleSettings.[rateLimit, burstLimit]' 2>"$temporary/error") || true
     if ! [[ ${rate:-} =~ ^[0-9.]+$ && ${burst:-} =~ ^[0-9]+$ ]]; then
         passed "limit of API requests unknown: $(xargs -0 <"$temporary/error")"
-    elif ((highest > ${rate%.*} || $(value_of RequestBurst) > burst)); then
+    elif ((highest > ${rate%.*} || requested > burst)); then
         failed "this account permits ${rate%.*} API requests per second and bursts of $burst: deploy with at most
     RequestsPerSecond=${rate%.*} RequestBurst=$burst, PublicRequestsPerSecond and TestRequestsPerSecond
     included, or have the limits raised"
     else
         passed "${rate%.*} API requests per second"
+    fi
+}
+
+# A deployment would delete the resources of another application.
+check_owner() {
+    if [[ $1 != *_COMPLETE || $1 == ROLLBACK_COMPLETE ]] ||
+        aws cloudformation describe-stack-resource --region "$region" --stack-name "$stack" \
+            --logical-resource-id DestinationsKey >/dev/null 2>"$temporary/error"; then
+        return
+    elif grep -q 'does not exist' "$temporary/error"; then
+        failed "the stack $stack belongs to another application: choose another name"
+    else
+        failed "the resources of the stack $stack cannot be read: $(xargs -0 <"$temporary/error")"
     fi
 }
 
@@ -157,17 +178,16 @@ check_account() {
         passed "$limit concurrent executions"
     fi
 
-    check_rate_limits
-
-    status=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --query 'Stacks[0].StackStatus' \
-        --output text 2>/dev/null) || status=''
-    # A deployment would delete the resources of another application.
-    if [[ $status == *_COMPLETE && $status != ROLLBACK_COMPLETE ]] &&
-        ! aws cloudformation describe-stack-resource --region "$region" --stack-name "$stack" \
-            --logical-resource-id DestinationsKey >/dev/null 2>"$temporary/error" &&
-        grep -q 'does not exist' "$temporary/error"; then
-        failed "the stack $stack belongs to another application: choose another name"
+    if status=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \
+        --query 'Stacks[0].StackStatus' --output text 2>"$temporary/error"); then
+        check_owner "$status"
+    elif grep -q 'does not exist' "$temporary/error"; then
+        status=''
+    else
+        failed "the stack $stack cannot be read: $(xargs -0 <"$temporary/error")"
+        return
     fi
+    check_rate_limits
     case $status in
         ROLLBACK_COMPLETE) failed "the first deployment of this stack failed; delete what is left of it. First list its tables, as
     docs/operations.md (A failed first deployment) says, then delete the stack:

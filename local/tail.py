@@ -144,8 +144,9 @@ def show(feeds: list[Feed], read: Callable[[Feed], list[Json]]) -> None:
 
 
 def is_local() -> bool:
-    """Returns whether the stack of `make run` is followed."""
-    return "TENON_URL" not in os.environ
+    """Returns whether the stack of `make run` is followed, even if a shell has its settings."""
+    url = os.environ.get("TENON_URL")
+    return url is None or url == saved_settings().get("TENON_URL")
 
 
 def settings() -> tuple[str, str]:

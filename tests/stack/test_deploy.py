@@ -1,12 +1,16 @@
 """The checks that precede a deployment."""
 
 import json
+import os
+import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from deployment import needs_aws, run_script
 from emulator import ROOT, Emulator
+from stack import STACK
 
 pytestmark = pytest.mark.alone
 
@@ -34,6 +38,31 @@ def test_rate_limits_beyond_those_of_the_account_are_refused(emulator: Emulator)
         code, output = run_script(SCRIPT, "--check", "tenon", limit)
         assert code == 1, limit
         assert "✗ this account permits 10000 API requests per second and bursts of 5000" in output
+
+
+@needs_aws
+def test_rate_limits_that_are_no_numbers_are_refused(emulator: Emulator) -> None:
+    for value in ("", "1.5", "abc", "0", "-1"):
+        code, output = run_script(SCRIPT, "--check", "1_tenon", f"RequestBurst={value}")
+        assert code == 1, value
+        assert f'✗ RequestBurst must be a number, not "{value}"' in output
+        assert "✗ the stack name 1_tenon must be" in output
+
+
+@needs_aws
+def test_a_stack_that_cannot_be_read_is_not_changed(emulator: Emulator, tmp_path: Path) -> None:
+    # The other checks pass.
+    for denied in ("describe-stacks", "describe-stack-resource"):
+        program = tmp_path / "aws"
+        aws = shutil.which("aws")
+        program.write_text(
+            f'#!/bin/sh\n[ "$2" != {denied} ] || {{ echo AccessDenied >&2; exit 254; }}\nexec {aws} "$@"\n'
+        )
+        program.chmod(0o755)
+        code, output = run_script(SCRIPT, "--check", STACK, PATH=f"{tmp_path}:{os.environ['PATH']}")
+        assert code == 1, denied
+        assert "cannot be read: AccessDenied" in output
+        program.unlink()
 
 
 @needs_aws

@@ -71,8 +71,10 @@ def test_a_local_stack_that_is_replaced_is_waited_for(
     api = Unreliable()
     feeds = [Feed(api, "/logs", "errors", error_line)]
     api.failures = {"/logs": Response(404, {"message": "Not Found"})}
-    monkeypatch.delenv("TENON_URL", raising=False)
-    for _ in range(3):
+    monkeypatch.setattr("tail.saved_settings", lambda: {"TENON_URL": "http://127.0.0.1:1/v1"})
+    # A shell may have read the settings of the local run.
+    for url in (None, "http://127.0.0.1:1/v1"):
+        monkeypatch.setenv("TENON_URL", url) if url else monkeypatch.delenv("TENON_URL", raising=False)
         show(feeds, Feed.new)
     assert capsys.readouterr().err.count("The API returned 404: Not Found. Trying again …") == 1
 
