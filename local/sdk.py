@@ -35,14 +35,14 @@ def main() -> None:
             sys.exit("usage: sdk.py generate | check")
 
 
-def served() -> str:
-    """Returns the module as the API serves it: without indentation and comment lines."""
-    return re.sub(r"^ *(//.*\n)?", "", MODULE.read_text(), flags=re.MULTILINE)
+def served(script: Path) -> str:
+    """Returns a script as the API serves it: without indentation and comment lines."""
+    return re.sub(r"^ *(//.*\n)?", "", script.read_text(), flags=re.MULTILINE)
 
 
 def classic() -> str:
     """Returns the classic script: the module as a function in strict mode."""
-    text = served()
+    text = served(MODULE)
     for part, replacement in REPLACEMENTS.items():
         if text.count(part) != 1:
             sys.exit(f"sdk/tenon.js must contain `{part}` once")
@@ -55,8 +55,8 @@ def check() -> None:
     problems = []
     if not CLASSIC.exists() or CLASSIC.read_text() != classic():
         problems.append("sdk/tenon.global.js is not current: run `make generate`")
-    for path, text in ((MODULE, served()), (CLASSIC, CLASSIC.read_text())):
-        size = len(gzip.compress(text.encode(), mtime=0))
+    for path in (MODULE, CLASSIC):
+        size = len(gzip.compress(served(path).encode(), mtime=0))
         print(f"sdk/{path.name}: {size} bytes compressed, below {SIZE_LIMIT}")
         if size >= SIZE_LIMIT:
             problems.append(f"sdk/{path.name} is too large")

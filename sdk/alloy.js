@@ -106,7 +106,7 @@ function Alloy() {
       ({ credentialIds }) => {
         const accounts = Object.entries(credentialIds);
         // Of several, that of another service would be wrong.
-        const [only] = accounts.length === 1 || !app ? accounts : [];
+        const [only] = accounts.length === 1 ? accounts : [];
         const [, credentialId] = accounts.find(([type]) => type === app) ?? only ?? [];
         return { success: true, ...(credentialId && { credentialId }) };
       },

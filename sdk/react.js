@@ -1,7 +1,7 @@
 // React component and hook of the modal. docs/modal.md describes the options.
 "use client";
 
-import { createElement, useCallback, useEffect, useRef } from "react";
+import { createElement, useCallback, useEffect, useInsertionEffect, useRef } from "react";
 import { open } from "./tenon.js";
 
 export { TenonModal, useTenonModal };
@@ -37,12 +37,14 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
   const [attributes, props] = [true, false].map((isAttribute) =>
     Object.fromEntries(Object.entries(given).filter(([name]) => /^(aria|data)-/.test(name) === isAttribute)),
   );
-  const { url, integrationId, view, mode, lang, theme } = props;
+  const { token, url, integrationId, view, mode, lang, theme } = props;
   const place = useRef(null);
   const modal = useRef(null);
   const latest = useLatest(props);
-  // As with the element, a dialog keeps its options, and the page in place is opened anew.
-  const shown = inline ? JSON.stringify([url, integrationId, view, mode, lang]) : Boolean(isOpen);
+  // As with the element, a dialog keeps its options, and the page in place waits for a token
+  // function and is opened anew.
+  const page = Boolean(token) && JSON.stringify([url, integrationId, view, mode, lang]);
+  const shown = inline ? page : Boolean(isOpen);
 
   useEffect(() => {
     if (!shown) return;
@@ -108,9 +110,17 @@ function show(latest, mount, isCurrent) {
 function useTenonModal(options) {
   const latest = useLatest(options);
   const modals = useRef(new Set());
+  const isUnmounted = useRef(false);
   useEffect(
     () => () => {
       for (const modal of modals.current) modal.close();
+    },
+    [],
+  );
+  // Not repeated by strict mode.
+  useInsertionEffect(
+    () => () => {
+      isUnmounted.current = true;
     },
     [],
   );
@@ -119,6 +129,8 @@ function useTenonModal(options) {
       const modal = open({ ...withLatestFunctions(latest), ...more });
       modals.current.add(modal);
       modal.finished.then(() => modals.current.delete(modal));
+      // Called after something that took longer than the component existed.
+      if (isUnmounted.current) modal.close();
       return modal;
     },
     [latest],

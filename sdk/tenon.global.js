@@ -391,6 +391,8 @@ this.#modal?.close();
 }
 }
 
+Object.assign(TenonModal.prototype, { connect: null, texts: null, prefill: null, origins: null });
+
 if (globalThis.customElements && !customElements.get("tenon-modal")) customElements.define("tenon-modal", TenonModal);
 
 globalThis.Tenon = { open };

@@ -422,6 +422,9 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
   }
 }
 
+// Frameworks set a property only if the element has it, and an attribute otherwise.
+Object.assign(TenonModal.prototype, { connect: null, texts: null, prefill: null, origins: null });
+
 if (globalThis.customElements && !customElements.get("tenon-modal")) customElements.define("tenon-modal", TenonModal);
 
 export { open };

@@ -14,6 +14,7 @@ function Dialog(props) {
     const on = { installed: (detail) => window.events.push([props.generation, "installed", detail]) };
     const { generation: _, invalid, ...options } = props;
     const openDialog = useTenonModal({ ...options, on, ...(invalid && { connect: "yes", on: { unknown() {} } }) });
+    window.openDialog = openDialog;
     return <button onClick={() => openDialog({ integrationId: "shopify" })}>Connect</button>;
 }
 
@@ -21,13 +22,13 @@ const COMPONENTS = { TenonModal, Dialog };
 
 // The functions of each call add its `generation` to `tokens` and `events`.
 window.render = (name, generation, props) => {
-    const Component = COMPONENTS[name];
+    const Component = COMPONENTS[name] ?? name;
     const handlers =
         name === "TenonModal" &&
         Object.fromEntries(
             EVENTS.map((event) => [`on${event}`, (detail) => window.events.push([generation, event, detail])]),
         );
     const token = () => `a.user.token-${window.tokens.push(generation)}`;
-    const own = name === "Dialog" ? { generation } : handlers;
+    const own = name === "Dialog" ? { generation } : handlers || { connect() {} };
     root.render(<StrictMode>{Component && <Component token={token} {...own} {...props} />}</StrictMode>);
 };

@@ -196,6 +196,40 @@ def test_hook_opens_dialogs_until_it_is_unmounted(page: Page) -> None:
 
 
 @needs_node
+def test_dialog_of_the_hook_that_is_opened_after_it_was_unmounted_is_closed(page: Page) -> None:
+    page.render("Dialog")
+    page.host.wait("return document.querySelector('button') && Boolean(window.openDialog)")
+    page.render(None)
+    page.host.wait("return !document.querySelector('button')")
+    page.host.run("openDialog({ integrationId: 'shopify' })")
+    page.wait_until_closed()
+
+
+@needs_node
+def test_page_in_place_waits_for_a_token_function(page: Page) -> None:
+    page.host.run("window.thrown = []; addEventListener('error', ({ message }) => thrown.push(message))")
+    page.render("TenonModal", inline=True, token=None)
+    page.host.settle()
+    assert not page.host.is_open()
+    page.render("TenonModal", 2, inline=True)
+    page.host.messages("start")
+    page.render("TenonModal", 3, inline=True, token=None)
+    page.wait_until_closed()
+    assert page.host.run("return [thrown, events]") == [[], []]
+
+
+@needs_node
+def test_element_of_react_has_functions_and_objects(page: Page) -> None:
+    if "18" in page.path:
+        pytest.skip("React 18 sets attributes only")
+    page.render("tenon-modal", inline="", prefill={"settings": {"region": "eu"}}, texts={"title": "Verbindungen"})
+    [start] = page.host.messages("start", selector="tenon-modal iframe")
+    assert start["options"]["prefill"] == {"settings": {"region": "eu"}}
+    assert start["options"]["texts"] == {"title": "Verbindungen"}
+    assert start["options"]["connects"] is True
+
+
+@needs_node
 def test_new_functions_apply_to_a_dialog_of_the_hook(page: Page) -> None:
     page.render("Dialog")
     page.host.browser.click("button")
@@ -290,8 +324,8 @@ def test_installation_calls_the_callback_once(session: Host, old_page: Callable[
         ({"app": "shopify"}, "shopify", "c2"),
         ({"app": "shopify", "integrationId": "orders"}, "orders", "c2"),
         ({"app": "shopify", "integrationId": ""}, "shopify", "c2"),
-        ({"integrationId": "orders"}, "orders", "c1"),
         # Not that of another service.
+        ({"integrationId": "orders"}, "orders", None),
         ({"app": "hubspot", "integrationId": "orders"}, "orders", None),
         ({"app": "constructor", "integrationId": "orders"}, "orders", None),
     ],

@@ -19,8 +19,10 @@ pub struct State {
 
 impl FromAws for State {
     async fn from_aws(_: &Aws) -> Result<Self, StartError> {
-        let module = Cacheable::new(compact(include_str!("../../../../sdk/tenon.js")));
-        Ok(Self { module, classic: Cacheable::new(include_str!("../../../../sdk/tenon.global.js")) })
+        let [module, classic] =
+            [include_str!("../../../../sdk/tenon.js"), include_str!("../../../../sdk/tenon.global.js")]
+                .map(|script| Cacheable::new(compact(script)));
+        Ok(Self { module, classic })
     }
 }
 
