@@ -266,13 +266,9 @@ impl Current {
         let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
         let mut defects = content.check_data(name, members);
         let is_app_connected = content.app_connected_types().any(|app_connected| app_connected == name);
-        let connected = self.before.as_ref().filter(|before| before.credential(name).is_some());
-        let needs_app = |before| match self.present(before, name) {
-            Some(present) => *is_new || present.credential.status == CredentialStatus::Invalid,
-            // It was deleted, or cannot be read.
-            None => true,
-        };
-        if is_app_connected && connected.is_some_and(needs_app) {
+        let present = self.before.as_ref().and_then(|before| self.present(before, name));
+        let stays = |present: &SealedCredential| !is_new && present.credential.status == CredentialStatus::Valid;
+        if is_app_connected && !present.is_some_and(stays) {
             let detail =
                 "is connected by the app, because the type has no fields; send the credentialId of a valid credential";
             defects.push(Defect::new(&["credentials", name], detail));

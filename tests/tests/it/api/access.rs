@@ -228,7 +228,7 @@ async fn only_integrations_of_a_limited_token_exist_for_it() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let integration = json!({ "name": "Orders", "workflows": [{ "key": "a", "name": "Orders" }],
-        "credentialTypes": [{ "type": "shop", "name": "Shop", "fields": [] }] });
+        "credentialTypes": [{ "type": "shop", "name": "Shop", "fields": [{ "name": "key", "label": "Key", "type": "secret" }] }] });
     let body = json!({ "credentials": { "shop": { "data": {} } } });
     let (mut credentials, mut workflows) = (Vec::new(), Vec::new());
     for id in ["first", "second"] {

@@ -210,8 +210,9 @@ async fn pages(api: &Api, path: &str, other: (&Api, &str)) -> Vec<String> {
 async fn pages_hold_each_visible_credential_once_newest_first_for_every_caller() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
+    let fields = json!([{ "name": "key", "label": "Key", "type": "secret" }]);
     let types: Vec<Value> =
-        (0..5).map(|number| json!({ "type": format!("t{number}"), "name": "Shop", "fields": [] })).collect();
+        (0..5).map(|number| json!({ "type": format!("t{number}"), "name": "Shop", "fields": fields })).collect();
     let integration = json!({ "name": "Orders", "credentialTypes": types,
         "workflows": [{ "key": "a", "name": "Orders" }] });
     acme.backend.put("/integrations/orders", integration).await.is(201);

@@ -224,7 +224,14 @@ async fn installation_needs_attention_until_its_credential_and_settings_are_vali
         { "pointer": "/settings/region", "detail": "is required" },
     ]))
     .await;
-    let repaired = json!({ "credentials": { "slack": { "data": {} } }, "settings": { "region": "eu" } });
+    let settings = json!({ "region": "eu" });
+    // Only the app connects an account of a type without fields.
+    let without_account = json!({ "credentials": { "slack": { "data": {} } }, "settings": settings });
+    here.put(without_account).await.is_problem(422, "validation").names(&["/credentials/slack"]);
+    let account = json!({ "type": "slack", "name": "Slack", "data": { "accessToken": "xoxb-1" } });
+    let account = here.acme.backend.post(&format!("/users/{}/credentials", here.user), account).await.is(201);
+    let account = json!({ "slack": { "credentialId": account.text("credentialId") } });
+    let repaired = json!({ "credentials": account, "settings": settings });
     assert_eq!(here.put(repaired).await.is(200).body["status"], "active");
     here.acme.backend.post(&format!("/users/{}/disable", here.user), json!({})).await.is(200);
     let disabled = here.acme.engine.get(&here.path).await.is(200).body;
@@ -264,9 +271,10 @@ async fn account_that_the_app_connects_is_named_and_never_emptied() {
         let revealed = here.acme.engine.post(&format!("{credentials}/{credential}/reveal"), json!({})).await;
         revealed.is(200).body["data"]["refreshToken"].clone()
     };
+    let empty = json!({ "credentials": { "oauth": { "data": {} } } });
+    here.put(empty.clone()).await.is_problem(422, "validation").names(&["/credentials/oauth"]);
     let first = connect("first").await;
     here.put(json!({ "credentials": { "oauth": { "credentialId": first } } })).await.is(201);
-    let empty = json!({ "credentials": { "oauth": { "data": {} } } });
     here.put(empty.clone()).await.is(200);
     assert_eq!(grant(&first).await, "first");
 
@@ -585,7 +593,8 @@ async fn names_that_are_taken_get_a_number() {
 #[tokio::test]
 async fn largest_installation_is_created_changed_and_deleted_in_one_transaction() {
     let here = Installed::new(&["new"]).await;
-    let types: Vec<Value> = (0..5).map(|n| json!({ "type": format!("t{n}"), "name": "T", "fields": [] })).collect();
+    let fields = json!([{ "name": "key", "label": "Key", "type": "secret" }]);
+    let types: Vec<Value> = (0..5).map(|n| json!({ "type": format!("t{n}"), "name": "T", "fields": fields })).collect();
     let version = |prefix: &str, count: usize| {
         let workflows: Vec<Value> =
             (0..count).map(|n| json!({ "key": format!("{prefix}{n}"), "name": "Orders" })).collect();
