@@ -42,6 +42,10 @@ pub struct FieldError {
 /// because callers choose the names.
 pub(super) const MAX_NAME_BYTES: usize = 100;
 
+/// Maximum number of bytes of a name on the path of a defect. The longest names of an integration,
+/// which have 128 characters, are complete.
+const MAX_DEFECT_NAME_BYTES: usize = 512;
+
 /// Length in bytes from which a JSON pointer is not extended by further names.
 const MAX_POINTER_BYTES: usize = 300;
 
@@ -51,7 +55,13 @@ pub(super) fn pointer_to(parent: &str, name: &str) -> String {
     if parent.len() >= MAX_POINTER_BYTES {
         return if parent.ends_with("/…") { parent.to_owned() } else { format!("{parent}/…") };
     }
-    let (mut pointer, mut bytes) = (format!("{parent}/"), 0);
+    extended(parent.to_owned(), name, MAX_NAME_BYTES)
+}
+
+/// Extends a JSON pointer by a name, of which at most a number of bytes are kept.
+fn extended(mut pointer: String, name: &str, max_bytes: usize) -> String {
+    let mut bytes = 0;
+    pointer.push('/');
     for letter in name.chars() {
         bytes += match letter {
             // Escaped again in the response of the function.
@@ -61,7 +71,7 @@ pub(super) fn pointer_to(parent: &str, name: &str) -> String {
             letter => letter.len_utf8(),
         };
         match letter {
-            _ if bytes > MAX_NAME_BYTES => {
+            _ if bytes > max_bytes => {
                 pointer.push('…');
                 break;
             }
@@ -111,7 +121,8 @@ impl FieldErrors {
 
     /// Adds an error at a path of members and indices below a pointer.
     pub fn push_at(&mut self, parent: &str, path: &[impl AsRef<str>], detail: impl std::fmt::Display) {
-        let pointer = path.iter().fold(parent.to_owned(), |pointer, name| pointer_to(&pointer, name.as_ref()));
+        let extended = |pointer, name: &_| extended(pointer, AsRef::as_ref(name), MAX_DEFECT_NAME_BYTES);
+        let pointer = path.iter().fold(parent.to_owned(), extended);
         self.push_with(|| FieldError { pointer, detail: detail.to_string() });
     }
 
@@ -427,5 +438,14 @@ mod tests {
         let document = body(Problem::invalid(errors(120))).await;
         assert_eq!((document["errors"].as_array().unwrap().len(), &document["moreErrors"]), (100, &20.into()));
         assert!(document["detail"].as_str().unwrap().ends_with("/99 is invalid; and 20 more"), "{document}");
+    }
+
+    #[test]
+    fn defect_of_the_longest_name_of_an_integration_has_its_complete_pointer() {
+        let [credential_type, field] = ["日".repeat(128), "\"".repeat(128)];
+        let mut errors = FieldErrors::default();
+        errors.extend([Defect::new(&["credentials", &credential_type, "data", &field], "is required")]);
+        let (list, _) = errors.into_parts();
+        assert_eq!(list[0].pointer, format!("/credentials/{credential_type}/data/{field}"));
     }
 }
