@@ -1,5 +1,6 @@
 """Runs the examples of the guides against the deployed stack."""
 
+import json
 import os
 import re
 import socket
@@ -10,7 +11,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import clients
 import pytest
@@ -32,6 +35,14 @@ def blocks(language: str, first_line: str = "") -> list[str]:
     """Returns the code blocks of the guides in a language that start with a text."""
     found = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
     return [block for block in found if block.startswith(first_line)]
+
+
+def created(value: Any) -> Iterator[tuple[str, str]]:
+    """Yields the id and the time of each object of an example that begins with its id."""
+    for member in value if isinstance(value, list) else value.values() if isinstance(value, dict) else ():
+        yield from created(member)
+    if isinstance(value, dict) and "createdAt" in value:
+        yield next(iter(value.values())), value["createdAt"]
 
 
 class GuideRun:
@@ -126,6 +137,13 @@ def post(port: int, headers: dict[str, str], body: bytes) -> int:
             return response.status
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def test_ids_in_the_examples_begin_with_the_second_of_their_time() -> None:
+    found = [one for block in blocks("json") for one in created(json.loads(block))]
+    assert len(found) > 5
+    for id_, at in found:
+        assert int(id_[:8], 16) == int(datetime.fromisoformat(at).timestamp()), (id_, at)
 
 
 def test_shell_examples_run_from_top_to_bottom(guide: GuideRun) -> None:
