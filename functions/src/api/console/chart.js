@@ -19,54 +19,36 @@ function scale(highest) {
   return Array.from({ length: Math.floor(highest / step) + 1 }, (_, index) => index * step);
 }
 
-// Draws the histogram of errors, of which only the newest may be counted. Dragging over bars, or
-// the arrow keys with Enter, select a time range.
-function Chart({ histogram, isNewest, note, select }) {
-  const [range, setRange] = useState(null);
-  const [shown, setShown] = useState(null);
+// Returns the width of an element, which changes with the window.
+function useWidth(element) {
   const [width, setWidth] = useState(960);
-  const svg = useRef(null);
   useLayoutEffect(() => {
     const observer = new ResizeObserver(([{ contentRect }]) => setWidth(Math.max(200, contentRect.width)));
-    observer.observe(svg.current);
+    observer.observe(element.current);
     return () => observer.disconnect();
   }, []);
-  const starts = histogram.map(({ start }) => new Date(start).getTime());
-  const length = starts.length > 1 ? starts[1] - starts[0] : 60000;
-  const highest = Math.max(1, ...histogram.map(({ count }) => count));
-  const total = histogram.reduce((sum, { count }) => sum + count, 0);
-  const barWidth = (width - LEFT) / histogram.length;
-  const y = (count) => HEIGHT - BOTTOM - (count / highest) * (HEIGHT - BOTTOM - TOP);
-  const isLong = length * histogram.length > DAY_MS * 1.5;
-  const time = (at, options) => new Date(at).toLocaleString(undefined, options);
-  const tick = (at) =>
-    time(
-      at,
-      isLong
-        ? { month: "short", day: "numeric" }
-        : { hour: "2-digit", minute: "2-digit", ...(length < 20000 && { second: "2-digit" }) },
-    );
-  const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" })
-    .formatToParts()
-    .find(({ type }) => type === "timeZoneName").value;
-  const describe = (index) =>
-    `${plural(histogram[index].count, "error")}, ${time(starts[index], { dateStyle: "medium", timeStyle: "medium" })} to ${time(starts[index] + length, { timeStyle: "medium" })} ${zone}`;
-  const barAt = (event) => {
-    const place = event.clientX - svg.current.getBoundingClientRect().left - LEFT;
-    return Math.max(0, Math.min(histogram.length - 1, Math.floor(place / barWidth)));
-  };
-  const finish = (first, last) => {
+  return width;
+}
+
+// Follows the pointer and the arrow keys over bars. Returns the bar that is shown, the first and the
+// last bar of the selection, and the handlers of the events. `select` gets the first and the last
+// bar.
+function useSelection(count, barAt, select) {
+  const [range, setRange] = useState(null);
+  const [shown, setShown] = useState(null);
+  const ordered = (bars) => bars.toSorted((a, b) => a - b);
+  const finish = (bars) => {
     setRange(null);
-    select(new Date(Math.min(starts[first], starts[last])), new Date(Math.max(starts[first], starts[last]) + length));
+    select(...ordered(bars));
   };
   const onKeyDown = (event) => {
     const steps = { ArrowLeft: -1, ArrowRight: 1 };
     if (event.key in steps) {
-      const next = Math.max(0, Math.min(histogram.length - 1, (shown ?? -1) + steps[event.key]));
+      const next = Math.max(0, Math.min(count - 1, (shown ?? -1) + steps[event.key]));
       setRange(event.shiftKey ? [range?.[0] ?? shown ?? next, next] : null);
       setShown(next);
     } else if (event.key === "Enter" && shown !== null) {
-      finish(...(range ?? [shown, shown]));
+      finish(range ?? [shown, shown]);
     } else if (event.key === "Escape") {
       setRange(null);
       setShown(null);
@@ -75,8 +57,95 @@ function Chart({ histogram, isNewest, note, select }) {
     }
     event.preventDefault();
   };
-  const [from, to] = range ? range.toSorted((a, b) => a - b) : [shown, shown];
-  const every = Math.ceil((histogram.length * LABEL_WIDTH) / (width - LEFT));
+  const handlers = {
+    onKeyDown,
+    onPointerDown: (event) => {
+      if (event.button !== 0) return;
+      event.currentTarget.setPointerCapture(event.pointerId);
+      setRange([barAt(event), barAt(event)]);
+    },
+    onPointerMove: (event) => {
+      setShown(barAt(event));
+      if (range) setRange([range[0], barAt(event)]);
+    },
+    onPointerUp: (event) => {
+      if (range) finish([range[0], barAt(event)]);
+    },
+    onPointerLeave: () => {
+      if (!range) setShown(null);
+    },
+    onPointerCancel: () => setRange(null),
+  };
+  const [from, to] = range ? ordered(range) : [shown, shown];
+  return { shown, from, to, handlers };
+}
+
+const localTime = (at, options) => new Date(at).toLocaleString(undefined, options);
+
+function CountAxis({ highest, width, y }) {
+  return scale(highest).map((count) =>
+    h(
+      "g",
+      { key: count },
+      h("line", { x1: LEFT, x2: width, y1: y(count), y2: y(count) }),
+      h("text", { x: LEFT - 6, y: y(count) + 4, "text-anchor": "end" }, count),
+    ),
+  );
+}
+
+function TimeAxis({ starts, length, width, x }) {
+  const isLong = length * starts.length > DAY_MS * 1.5;
+  const options = isLong
+    ? { month: "short", day: "numeric" }
+    : { hour: "2-digit", minute: "2-digit", ...(length < 20000 && { second: "2-digit" }) };
+  const every = Math.ceil((starts.length * LABEL_WIDTH) / (width - LEFT));
+  return starts.map(
+    (start, index) =>
+      index % every === 0 &&
+      x(index) + LABEL_WIDTH / 2 < width &&
+      h("text", { key: start, x: x(index), y: HEIGHT - 5 }, localTime(start, options)),
+  );
+}
+
+function Bars({ histogram, barWidth, x, y }) {
+  return histogram.map(
+    ({ start, count }, index) =>
+      count > 0 &&
+      h("rect", {
+        key: start,
+        class: "bar",
+        x: x(index) + barWidth * 0.1,
+        width: barWidth * 0.8,
+        y: Math.min(y(count), HEIGHT - BOTTOM - 2),
+        height: Math.max(2, HEIGHT - BOTTOM - y(count)),
+      }),
+  );
+}
+
+// Draws the histogram of errors, of which only the newest may be counted. Dragging over bars, or
+// the arrow keys with Enter, select a time range.
+function Chart({ histogram, isNewest, note, select }) {
+  const svg = useRef(null);
+  const width = useWidth(svg);
+  const starts = histogram.map(({ start }) => new Date(start).getTime());
+  const length = starts.length > 1 ? starts[1] - starts[0] : 60000;
+  const highest = Math.max(1, ...histogram.map(({ count }) => count));
+  const total = histogram.reduce((sum, { count }) => sum + count, 0);
+  const barWidth = (width - LEFT) / histogram.length;
+  const x = (index) => LEFT + index * barWidth;
+  const y = (count) => HEIGHT - BOTTOM - (count / highest) * (HEIGHT - BOTTOM - TOP);
+  const barAt = (event) => {
+    const place = event.clientX - svg.current.getBoundingClientRect().left - LEFT;
+    return Math.max(0, Math.min(histogram.length - 1, Math.floor(place / barWidth)));
+  };
+  const { shown, from, to, handlers } = useSelection(histogram.length, barAt, (first, last) =>
+    select(new Date(starts[first]), new Date(starts[last] + length)),
+  );
+  const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" })
+    .formatToParts()
+    .find(({ type }) => type === "timeZoneName").value;
+  const describe = (index) =>
+    `${plural(histogram[index].count, "error")}, ${localTime(starts[index], { dateStyle: "medium", timeStyle: "medium" })} to ${localTime(starts[index] + length, { timeStyle: "medium" })} ${zone}`;
   return h(
     "figure",
     { class: "chart" },
@@ -98,59 +167,20 @@ function Chart({ histogram, isNewest, note, select }) {
         height: HEIGHT,
         role: "img",
         tabindex: 0,
-        onKeyDown,
         "aria-label": `Errors over time: ${total}, at most ${highest} per bar. The arrow keys choose a bar, with Shift a range, and Enter selects its time.`,
-        onPointerDown: (event) => {
-          if (event.button !== 0) return;
-          event.currentTarget.setPointerCapture(event.pointerId);
-          setRange([barAt(event), barAt(event)]);
-        },
-        onPointerMove: (event) => {
-          setShown(barAt(event));
-          if (range) setRange([range[0], barAt(event)]);
-        },
-        onPointerUp: (event) => {
-          if (range) finish(range[0], barAt(event));
-        },
-        onPointerLeave: () => {
-          if (!range) setShown(null);
-        },
-        onPointerCancel: () => setRange(null),
+        ...handlers,
       },
-      scale(highest).map((count) =>
-        h(
-          "g",
-          { key: count },
-          h("line", { x1: LEFT, x2: width, y1: y(count), y2: y(count) }),
-          h("text", { x: LEFT - 6, y: y(count) + 4, "text-anchor": "end" }, count),
-        ),
-      ),
+      h(CountAxis, { highest, width, y }),
       from !== null &&
         h("rect", {
           class: "selection",
-          x: LEFT + from * barWidth,
+          x: x(from),
           y: TOP,
           width: (to - from + 1) * barWidth,
           height: HEIGHT - BOTTOM - TOP,
         }),
-      histogram.map(
-        ({ start, count }, index) =>
-          count > 0 &&
-          h("rect", {
-            key: start,
-            class: "bar",
-            x: LEFT + index * barWidth + barWidth * 0.1,
-            width: barWidth * 0.8,
-            y: Math.min(y(count), HEIGHT - BOTTOM - 2),
-            height: Math.max(2, HEIGHT - BOTTOM - y(count)),
-          }),
-      ),
-      histogram.map(
-        ({ start }, index) =>
-          index % every === 0 &&
-          LEFT + index * barWidth + LABEL_WIDTH / 2 < width &&
-          h("text", { key: start, x: LEFT + index * barWidth, y: HEIGHT - 5 }, tick(starts[index])),
-      ),
+      h(Bars, { histogram, barWidth, x, y }),
+      h(TimeAxis, { starts, length, width, x }),
     ),
   );
 }

@@ -4,7 +4,7 @@ import { Fragment, h } from "./preact.js";
 import { query, readPage } from "./api.js";
 import { useData } from "./data.js";
 import { Actor, EventPanel } from "./error.js";
-import { RangeChoice, rangeOf, pagesOf } from "./errors.js";
+import { pagesOf, RangeChoice, rangeOf } from "./time_range.js";
 import { useNames, UserField, UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { Chips, Code, Empty, Loading, PageLinks, Table, Time } from "./ui.js";

@@ -25,6 +25,8 @@ pub const SOURCES: Sources = Sources {
         ("chart.js", include_str!("chart.js")),
         ("replays.js", include_str!("replays.js")),
         ("error.js", include_str!("error.js")),
+        ("time_range.js", include_str!("time_range.js")),
+        ("error_groups.js", include_str!("error_groups.js")),
         ("errors.js", include_str!("errors.js")),
         ("role.js", include_str!("role.js")),
         ("destination_forms.js", include_str!("destination_forms.js")),

@@ -1,0 +1,102 @@
+// Time range of a list: presets that end now, and a custom one.
+
+import { Fragment, h, useState } from "./preact.js";
+import { fieldProblem } from "./api.js";
+import { changed, go } from "./route.js";
+import { Field, Form, isoTime, localInput } from "./ui.js";
+
+export { RangeChoice, rangeOf, pagesOf };
+
+// Time ranges by name, in minutes.
+const RANGES = { "15m": ["15 min", 15], "1h": ["1 h", 60], "24h": ["24 h", 1440], "7d": ["7 d", 10080] };
+
+// Returns the bounds of a time range for the API: since and until, or those of a preset that ends
+// now.
+function rangeOf({ range, since, until }, fallback) {
+  if (since || until) return { since, until };
+  const minutes = Object.hasOwn(RANGES, range ?? fallback) && RANGES[range ?? fallback][1];
+  // Whole minutes: a request for the same range has the same address for a while.
+  return minutes ? { since: new Date(Math.floor(Date.now() / 60000 - minutes) * 60000).toISOString() } : {};
+}
+
+// Returns what the links of a list need. The range of its pages stays as it is: a preset keeps its
+// name, for the newest page.
+const pagesOf = ({ range, since, until }, present, fallback) => ({
+  fallback,
+  range: since || until ? { range, since, until } : { range: range ?? fallback, ...present },
+});
+
+// Presets of the time range, and a custom one.
+function RangeChoice({ parameters, fallback }) {
+  const [isOpen, setOpen] = useState(false);
+  const { since, until } = parameters;
+  const present = since || until ? "custom" : (parameters.range ?? fallback);
+  return h(
+    Fragment,
+    {},
+    h(
+      "div",
+      { class: "segments", role: "group", "aria-label": "Time range" },
+      Object.entries(RANGES).map(([name, [title]]) =>
+        h(
+          "a",
+          {
+            key: name,
+            href: changed({ range: name, since: null, until: null, cursor: null }),
+            "aria-current": name === present ? "true" : undefined,
+            onClick: () => setOpen(false),
+          },
+          title,
+        ),
+      ),
+      h(
+        "button",
+        {
+          type: "button",
+          "aria-expanded": String(isOpen),
+          "aria-current": present === "custom" ? "true" : undefined,
+          onClick: () => setOpen(!isOpen),
+        },
+        present === "custom" ? rangeText(since, until) : "Custom",
+      ),
+    ),
+    isOpen &&
+      h(
+        "div",
+        { class: "card wide" },
+        h(
+          Form,
+          {
+            submit: "Show",
+            send: async (values) => {
+              if (values.until && values.until <= values.since) throw fieldProblem("until", "must be after the start");
+              setOpen(false);
+              go(changed({ range: null, since: isoTime(values.since), until: isoTime(values.until), cursor: null }));
+            },
+          },
+          h(Field, {
+            label: "Since",
+            name: "since",
+            type: "datetime-local",
+            step: 1,
+            required: true,
+            value: localInput(since ?? rangeOf(parameters, fallback).since),
+          }),
+          h(Field, {
+            label: "Until",
+            name: "until",
+            type: "datetime-local",
+            step: 1,
+            value: until ? localInput(until) : "",
+            hint: "Now, if it is empty",
+          }),
+        ),
+      ),
+  );
+}
+
+function rangeText(since, until) {
+  const text = (time) =>
+    new Date(time).toLocaleString(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
+  return `${since ? text(since) : "…"} – ${until ? text(until) : "now"}`;
+}
