@@ -24,7 +24,8 @@ import {
   installationOf,
 } from "./state.js";
 import { catalogueView } from "./catalogue.js";
-import { installView, isConnected, connecting, manageView, reconnectView } from "./installation.js";
+import { isConnected, connecting, reconnectView } from "./accounts.js";
+import { installView, manageView } from "./installation.js";
 import { errorList } from "./errors.js";
 import { fromPointer } from "./form.js";
 

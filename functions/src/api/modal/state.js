@@ -11,6 +11,7 @@ export {
   loadIntegration,
   loadErrors,
   presentGroups,
+  own,
   installationOf,
   credentialsOf,
   credentialOf,
@@ -111,3 +112,6 @@ const installationOf = (id) => state.session.installations.find((installation) =
 const credentialsOf = (type) => state.session.credentials.filter((credential) => credential.type === type);
 const credentialOf = (installation, type) =>
   state.session.credentials.find((credential) => credential.credentialId === installation.credentialIds[type]);
+
+// Values have names of the integration, such as "constructor".
+const own = (values, name) => (values && Object.hasOwn(values, name) ? values[name] : undefined);
