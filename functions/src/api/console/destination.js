@@ -4,31 +4,26 @@ import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { call, onSignOut, readPage, segment, useSession } from "./api.js";
 import { loadDestinations, refreshDestinations, useData, useDestinations, usePolling } from "./data.js";
 import { editDestination, DestinationSettings } from "./destination_forms.js";
+import { confirmAction, Dialog, openDialog } from "./dialogs.js";
 import { DELIVERY_KINDS, ErrorPanel, EventPanel } from "./error.js";
+import { Choices, Field, Form } from "./forms.js";
 import { HealthBadge, HealthText } from "./health.js";
+import { announce } from "./messages.js";
 import { destinationName } from "./names.js";
-import { openRoleSteps } from "./role.js";
 import { openReplay, ReplayList, replayNow, replayStarter } from "./replays.js";
+import { openRoleSteps } from "./role.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { createStore, useStore } from "./store.js";
+import { isoTime, localInput, Time } from "./times.js";
 import {
-  announce,
   Badge,
   Button,
-  Choices,
-  confirmAction,
   CopyButton,
-  Dialog,
   Empty,
   excerpt,
-  Field,
-  Form,
-  isoTime,
   LiveNotice,
   Loading,
-  localInput,
   Notice,
-  openDialog,
   PageLinks,
   plural,
   Problem,
@@ -36,7 +31,6 @@ import {
   Skeleton,
   Table,
   Tabs,
-  Time,
   Toggle,
 } from "./ui.js";
 

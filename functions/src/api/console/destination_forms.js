@@ -3,27 +3,14 @@
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
 import { refreshDestinations } from "./data.js";
+import { confirmAction, Dialog, openDialog } from "./dialogs.js";
+import { Choices, Field, Form } from "./forms.js";
+import { announce } from "./messages.js";
 import { destinationName, maskedUrl, UserLink, WorkflowLink } from "./names.js";
 import { openRoleSteps, RoleField, RoleReplacement } from "./role.js";
 import { go, link } from "./route.js";
-import {
-  announce,
-  Button,
-  Choices,
-  Code,
-  confirmAction,
-  CopyButton,
-  Dialog,
-  Field,
-  Form,
-  Id,
-  Json,
-  openDialog,
-  plural,
-  Properties,
-  Section,
-  Time,
-} from "./ui.js";
+import { Time } from "./times.js";
+import { Button, Code, CopyButton, Id, Json, plural, Properties, Section } from "./ui.js";
 
 export { openNewDestination, editDestination, DestinationSettings };
 

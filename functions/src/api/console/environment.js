@@ -2,8 +2,11 @@
 
 import { Fragment, h } from "./preact.js";
 import { call, etagOf, fieldProblem, session, useSession } from "./api.js";
+import { Dialog, openDialog } from "./dialogs.js";
+import { Field, Form } from "./forms.js";
+import { announce } from "./messages.js";
 import { useTitle } from "./route.js";
-import { announce, Badge, Button, Dialog, Field, Form, Id, Json, openDialog, Properties, Section } from "./ui.js";
+import { Badge, Button, Id, Json, Properties, Section } from "./ui.js";
 
 export { EnvironmentPage };
 

@@ -3,10 +3,12 @@
 import { Fragment, h } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
 import { useData, useDestinations } from "./data.js";
+import { Dialog } from "./dialogs.js";
 import { destinationName, UserLink, WorkflowLink } from "./names.js";
-import { link } from "./route.js";
 import { startReplay } from "./replays.js";
-import { Badge, Button, Code, CopyButton, Dialog, Empty, Id, Json, Problem, Properties, Skeleton, Time } from "./ui.js";
+import { link } from "./route.js";
+import { Time } from "./times.js";
+import { Badge, Button, Code, CopyButton, Empty, Id, Json, Problem, Properties, Skeleton } from "./ui.js";
 
 export { ErrorPanel, EventPanel, Actor, DELIVERY_KINDS };
 

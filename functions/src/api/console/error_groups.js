@@ -3,7 +3,8 @@
 import { Fragment, h } from "./preact.js";
 import { UserLink, WorkflowLink } from "./names.js";
 import { changed } from "./route.js";
-import { Badge, Code, Empty, excerpt, plural, Table, Time } from "./ui.js";
+import { Time } from "./times.js";
+import { Badge, Code, Empty, excerpt, plural, Table } from "./ui.js";
 
 export { Groups, GroupSummary, groupsTitle, areNewestOnly };
 

@@ -6,27 +6,14 @@ import { Chart } from "./chart.js";
 import { useData, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
 import { areNewestOnly, Groups, GroupSummary, groupsTitle } from "./error_groups.js";
+import { Chips, FilterField } from "./forms.js";
 import { IntegrationFilter } from "./integrations.js";
+import { announce } from "./messages.js";
 import { UserField, UserLink, WorkflowLink, useNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
 import { pagesOf, RangeChoice, rangeOf } from "./time_range.js";
-import {
-  announce,
-  Chips,
-  Code,
-  Empty,
-  excerpt,
-  FilterField,
-  LiveNotice,
-  PageLinks,
-  plural,
-  Problem,
-  Skeleton,
-  Table,
-  Tabs,
-  Time,
-  Toggle,
-} from "./ui.js";
+import { Time } from "./times.js";
+import { Code, Empty, excerpt, LiveNotice, PageLinks, plural, Problem, Skeleton, Table, Tabs, Toggle } from "./ui.js";
 
 export { ErrorsPage };
 

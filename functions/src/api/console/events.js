@@ -4,10 +4,12 @@ import { Fragment, h } from "./preact.js";
 import { query, readPage } from "./api.js";
 import { useData } from "./data.js";
 import { Actor, EventPanel } from "./error.js";
-import { pagesOf, RangeChoice, rangeOf } from "./time_range.js";
+import { Chips } from "./forms.js";
 import { useNames, UserField, UserLink, WorkflowLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Chips, Code, Empty, Loading, PageLinks, Table, Time } from "./ui.js";
+import { pagesOf, RangeChoice, rangeOf } from "./time_range.js";
+import { Time } from "./times.js";
+import { Code, Empty, Loading, PageLinks, Table } from "./ui.js";
 
 export { EventsPage };
 

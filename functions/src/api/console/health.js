@@ -1,7 +1,8 @@
 // Health of destinations in words.
 
 import { Fragment, h } from "./preact.js";
-import { Badge, plural, Time } from "./ui.js";
+import { Time } from "./times.js";
+import { Badge, plural } from "./ui.js";
 
 export { HealthBadge, HealthText };
 

@@ -6,7 +6,8 @@ import { useData } from "./data.js";
 import { IntegrationFilter } from "./integrations.js";
 import { UserLink } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import { Badge, Button, Empty, Loading, PageLinks, plural, Table, Time } from "./ui.js";
+import { Time } from "./times.js";
+import { Badge, Button, Empty, Loading, PageLinks, plural, Table } from "./ui.js";
 
 export { InstallationsPage, InstallationTable };
 

@@ -3,25 +3,13 @@
 import { Fragment, h, useLayoutEffect, useState } from "./preact.js";
 import { call, etagOf, fieldProblem, onSignOut, query, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
+import { confirmAction } from "./dialogs.js";
+import { Field, Form } from "./forms.js";
+import { announce } from "./messages.js";
 import { IntegrationIcon, Preview } from "./preview.js";
 import { go, link, useTitle } from "./route.js";
-import {
-  announce,
-  Badge,
-  Button,
-  confirmAction,
-  Empty,
-  Field,
-  Form,
-  Json,
-  Loading,
-  Notice,
-  plural,
-  Properties,
-  Section,
-  Table,
-  Time,
-} from "./ui.js";
+import { Time } from "./times.js";
+import { Badge, Button, Empty, Json, Loading, Notice, plural, Properties, Section, Table } from "./ui.js";
 
 export { IntegrationsPage, IntegrationPage, IntegrationFilter, hasDrafts };
 

@@ -5,13 +5,16 @@ import { restoreSession, signIn, signOut, useSession } from "./api.js";
 import { loadDestinations, refresh, useDestinations, usePolling } from "./data.js";
 import { DestinationPage } from "./destination.js";
 import { DestinationsPage } from "./destinations.js";
+import { confirmAction, Dialogs } from "./dialogs.js";
 import { EnvironmentPage } from "./environment.js";
 import { ErrorsPage } from "./errors.js";
 import { EventsPage } from "./events.js";
+import { Field, Form } from "./forms.js";
 import { InstallationsPage } from "./installations.js";
 import { hasDrafts, IntegrationPage, IntegrationsPage } from "./integrations.js";
+import { announce, Messages } from "./messages.js";
 import { go, link, useAddress } from "./route.js";
-import { announce, Badge, Button, confirmAction, Dialogs, Field, Form, Icon, Messages, Notice } from "./ui.js";
+import { Badge, Button, Icon, Notice } from "./ui.js";
 import { UserPage, UsersPage } from "./users.js";
 import { WorkflowPage } from "./workflows.js";
 

@@ -2,9 +2,9 @@
 
 import { h } from "./preact.js";
 import { call, onSignOut, query, segment } from "./api.js";
-import { createStore, useStore } from "./store.js";
+import { FilterField } from "./forms.js";
 import { link } from "./route.js";
-import { FilterField } from "./ui.js";
+import { createStore, useStore } from "./store.js";
 
 export { UserField, UserLink, WorkflowLink, rememberNames, useNames, destinationName, maskedUrl };
 

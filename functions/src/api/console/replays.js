@@ -3,28 +3,13 @@
 import { Fragment, h, useState } from "./preact.js";
 import { call, readPage, segment, session, staleError, useSession } from "./api.js";
 import { pause, refreshDestinations, useData, usePolling } from "./data.js";
+import { Dialog, openDialog } from "./dialogs.js";
+import { Choices, Field, Form } from "./forms.js";
+import { announce } from "./messages.js";
 import { useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
-import {
-  announce,
-  Badge,
-  Button,
-  Choices,
-  Dialog,
-  Empty,
-  Field,
-  Form,
-  isoTime,
-  LiveNotice,
-  localInput,
-  openDialog,
-  PageLinks,
-  plural,
-  Problem,
-  Skeleton,
-  Table,
-  Time,
-} from "./ui.js";
+import { isoTime, localInput, Time } from "./times.js";
+import { Badge, Button, Empty, LiveNotice, PageLinks, plural, Problem, Skeleton, Table } from "./ui.js";
 
 export { startReplay, replayStarter, replayNow, openReplay, ReplayList };
 

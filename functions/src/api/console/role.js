@@ -3,7 +3,10 @@
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment } from "./api.js";
 import { refreshDestinations } from "./data.js";
-import { announce, Button, CopyButton, Dialog, download, Field, Form, Id, Json, openDialog } from "./ui.js";
+import { Dialog, openDialog } from "./dialogs.js";
+import { Field, Form } from "./forms.js";
+import { announce } from "./messages.js";
+import { Button, CopyButton, download, Id, Json } from "./ui.js";
 
 export { RoleField, openRoleSteps, RoleReplacement };
 

@@ -2,8 +2,9 @@
 
 import { Fragment, h, useState } from "./preact.js";
 import { fieldProblem } from "./api.js";
+import { Field, Form } from "./forms.js";
 import { changed, go } from "./route.js";
-import { Field, Form, isoTime, localInput } from "./ui.js";
+import { isoTime, localInput } from "./times.js";
 
 export { RangeChoice, rangeOf, pagesOf };
 

@@ -1,14 +1,12 @@
 // Components that pages share. Data from the API becomes text and never markup.
 
-import { createContext, Fragment, h, useContext, useLayoutEffect, useRef, useState } from "./preact.js";
-import { isRefused, onSignOut } from "./api.js";
+import { Fragment, h, useRef, useState } from "./preact.js";
+import { isRefused } from "./api.js";
+import { announce, announceProblem, fieldText } from "./messages.js";
 import { changed, useAddress } from "./route.js";
-import { createStore, useStore } from "./store.js";
 
 export {
   Icon,
-  Time,
-  relativeTime,
   Badge,
   Button,
   CopyButton,
@@ -26,22 +24,10 @@ export {
   Tabs,
   PageLinks,
   Toggle,
-  Field,
-  FilterField,
-  Chips,
-  Choices,
-  Form,
-  Dialog,
-  openDialog,
-  Dialogs,
-  confirmAction,
-  announce,
-  Messages,
   Json,
+  useId,
   excerpt,
   plural,
-  localInput,
-  isoTime,
   download,
 };
 
@@ -63,54 +49,6 @@ const Icon = ({ name }) =>
 
 const excerpt = (text, length = 240) => (text.length > length ? `${text.slice(0, length)}…` : text) || "(no text)";
 const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
-
-const UNITS = [
-  ["day", 86400],
-  ["hour", 3600],
-  ["minute", 60],
-  ["second", 1],
-];
-const RELATIVE = new Intl.RelativeTimeFormat("en", { style: "short" });
-const ZONE = new Intl.DateTimeFormat(undefined, { timeZoneName: "long" })
-  .formatToParts()
-  .find(({ type }) => type === "timeZoneName").value;
-
-// Returns a time relative to now: "5 min. ago", "in 2 hr."
-function relativeTime(time, now = Date.now()) {
-  const seconds = Math.round((new Date(time) - now) / 1000);
-  const [unit, size] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? UNITS.at(-1);
-  return RELATIVE.format(Math.trunc(seconds / size), unit);
-}
-
-// Present time, which changes every ten seconds.
-const clock = createStore(Date.now());
-setInterval(() => {
-  if (!document.hidden) clock.set(Date.now());
-}, 10000);
-
-// Shows a time relative to now, with the exact one and the time zone as its title: after the text
-// `before`, or the text `past` when it is over.
-function Time({ at, before, past }) {
-  const now = Math.max(useStore(clock), Date.now());
-  if (!at) return h("span", { class: "quiet" }, "never");
-  if (past && new Date(at) <= now) return past;
-  return h(
-    Fragment,
-    {},
-    before,
-    h("time", { datetime: at, title: `${new Date(at).toLocaleString()} (${ZONE})\n${at}` }, relativeTime(at, now)),
-  );
-}
-
-// Converts between the value of a datetime-local field, in the time zone of the browser, and ISO
-// 8601.
-const isoTime = (local) => (local ? new Date(local).toISOString() : "");
-function localInput(time) {
-  const date = new Date(time);
-  return Number.isNaN(date.getTime())
-    ? ""
-    : new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
-}
 
 const Badge = ({ kind = "quiet", children }) => h("span", { class: `badge ${kind}` }, children);
 
@@ -177,8 +115,6 @@ const Properties = ({ pairs }) =>
 
 const Notice = ({ kind = "", children, ...properties }) =>
   h("div", { class: `notice ${kind}`, ...properties }, children);
-
-const fieldText = ({ pointer, detail }) => (pointer.length > 1 ? `${pointer.slice(1)}: ${detail}` : detail);
 
 // Shows why something could not be loaded.
 const Problem = ({ problem, retry }) =>
@@ -300,321 +236,6 @@ const Toggle = ({ isOn, label, action, disabled }) =>
     h("span", {}),
   );
 
-// Problems of the fields of a form, by the last part of their pointers.
-const FieldProblems = createContext({});
-let lastId = 0;
-
-function useId(prefix) {
-  const id = useRef(null);
-  id.current ??= `${prefix}-${(lastId += 1)}`;
-  return id.current;
-}
-
-// A labeled field, with the problem that the API or the form has found.
-function Field({ label, name, hint, options, text, isWide, value, ...properties }) {
-  const id = useId("field");
-  const problem = useContext(FieldProblems)[name];
-  const common = {
-    id,
-    name,
-    "aria-describedby": hint || problem ? `${id}-hint` : undefined,
-    "aria-invalid": problem ? "true" : undefined,
-    "aria-required": properties.required ? "true" : undefined,
-    ...properties,
-    required: undefined,
-  };
-  const input =
-    (options &&
-      h(
-        "select",
-        common,
-        options.map(([option, title]) =>
-          h("option", { key: option, value: option, selected: option === value }, title),
-        ),
-      )) ||
-    (text && h("textarea", { ...common, spellcheck: false, defaultValue: value })) ||
-    h("input", { autocomplete: "off", spellcheck: false, ...common, defaultValue: value });
-  return h(
-    "div",
-    { class: `field ${isWide ? "wide" : ""}` },
-    h(
-      "label",
-      { for: id },
-      h("span", {}, label, properties.required && h("span", { class: "quiet", "aria-hidden": "true" }, " *")),
-    ),
-    input,
-    (hint || problem) &&
-      h("p", { id: `${id}-hint`, class: "quiet" }, problem && h("b", { class: "error block" }, problem), hint),
-  );
-}
-
-// Checkboxes of one name: `[value, label]`.
-function Choices({ label, name, options, chosen = [], ...properties }) {
-  const problem = useContext(FieldProblems)[name];
-  return h(
-    "fieldset",
-    { class: "wide" },
-    h("legend", {}, label),
-    options.map(([value, title]) =>
-      h(
-        "label",
-        { key: value, class: "check" },
-        h("input", { type: "checkbox", name, value, defaultChecked: chosen.includes(value), ...properties }),
-        title,
-      ),
-    ),
-    problem && h("p", { class: "error", role: "alert" }, h("b", {}, problem)),
-  );
-}
-
-// A text by which a list is filtered. What is being typed is kept until `value` changes.
-function FilterField({ label, value, children, ...properties }) {
-  const input = useRef(null);
-  useLayoutEffect(() => {
-    input.current.value = value;
-  }, [value]);
-  return h(
-    "label",
-    {},
-    label,
-    h("input", { ref: input, autocomplete: "off", spellcheck: false, ...properties }),
-    children,
-  );
-}
-
-// Filters without a field, `[parameter, title]`, each with a link that removes it.
-const Chips = ({ chips }) =>
-  chips.map(([name, title]) =>
-    h(
-      "a",
-      {
-        key: name,
-        class: "chip",
-        href: changed({ [name]: null, cursor: null }),
-        "aria-label": `Remove the filter: ${title}`,
-      },
-      title,
-      " ×",
-    ),
-  );
-
-// A form that sends its values and shows what is wrong with them. Fields with `required` are
-// checked before. What is being sent cannot be changed.
-function Form({ submit, send, children, kind = "primary", secondary }) {
-  const [problems, setProblems] = useState({ fields: {} });
-  const [isBusy, setBusy] = useState(false);
-  const form = useRef(null);
-  // The field that was used last: the fields lose the focus while they are sent.
-  const used = useRef(null);
-  useLayoutEffect(() => {
-    if (isBusy) return;
-    // The fields are rendered after the form.
-    setTimeout(() => {
-      const lost = document.activeElement === document.body ? used.current : null;
-      (form.current?.querySelector("[aria-invalid]") ?? lost)?.focus();
-      used.current = null;
-    });
-  }, [problems, isBusy]);
-  const submitForm = async (event) => {
-    event.preventDefault();
-    if (isBusy) return;
-    const node = form.current;
-    const missing = [...node.querySelectorAll("[aria-required]")].filter((input) => !input.value.trim());
-    if (missing.length) {
-      setProblems({ fields: Object.fromEntries(missing.map(({ name }) => [name, "is required"])) });
-      return;
-    }
-    used.current = document.activeElement;
-    setBusy(true);
-    try {
-      setProblems({ fields: {} });
-      await send(Object.fromEntries(new FormData(node)), new FormData(node));
-    } catch (problem) {
-      // The dialog of the form may have been closed.
-      if (!form.current) announceProblem(problem);
-      else if (!problem.isStale) setProblems(sortedProblems(problem, node));
-    }
-    setBusy(false);
-  };
-  return h(
-    "form",
-    { class: "form", noValidate: true, ref: form, onSubmit: submitForm },
-    h("div", { class: "fields", inert: isBusy }, h(FieldProblems.Provider, { value: problems.fields }, children)),
-    (problems.summary || problems.policy) &&
-      h(
-        Notice,
-        { kind: "bad wide", role: "alert" },
-        problems.summary && h("p", {}, problems.summary),
-        problems.policy && h(Json, { title: "Least-privilege policy", value: problems.policy, isOpen: true }),
-      ),
-    h(
-      "div",
-      { class: "wide row actions" },
-      secondary,
-      h("button", { class: kind, "aria-disabled": isBusy ? "true" : undefined }, submit),
-    ),
-  );
-}
-
-// Divides a problem into those of fields and the rest. A field has the name of a part of the
-// pointer, or covers a member (`data-covers`) that it edits as JSON.
-function sortedProblems({ message, errors = [], policy }, node) {
-  const fields = {};
-  const others = [];
-  const fieldOf = (part) =>
-    [...node.elements].find(({ name, dataset }) => name === part || dataset.covers?.split(" ").includes(part))?.name;
-  for (const error of errors) {
-    const parts = error.pointer.split("/").slice(1);
-    const index = parts.findIndex(fieldOf);
-    const name = fieldOf(parts[index]);
-    if (name)
-      fields[name] = [
-        fields[name],
-        fieldText({ ...error, pointer: `/${placeInField(parts.slice(name === parts[index] ? index + 1 : index))}` }),
-      ]
-        .filter(Boolean)
-        .join("; ");
-    else others.push(fieldText(error));
-  }
-  // The message refers to the policy where that helps.
-  return {
-    fields,
-    summary: errors.length ? others.join("; ") : message,
-    policy: message.includes("`policy`") && policy,
-  };
-}
-
-// Returns the place of a problem in the value of a field. The entries of a list are counted from 1.
-const placeInField = (parts) =>
-  parts.length === 1 && /^\d+$/.test(parts[0]) ? `#${Number(parts[0]) + 1}` : parts.join("/");
-
-// Open dialogs: functions that render them, and the addresses that they belong to. They end with
-// the session.
-const dialogs = createStore([]);
-onSignOut(() => dialogs.set([]));
-addEventListener("hashchange", () =>
-  dialogs.set(dialogs.value.filter(({ hash }) => hash === null || hash === location.hash)),
-);
-
-// Opens a dialog. `render` gets a function that closes it. Another page closes it too, unless it
-// `stays`.
-function openDialog(render, { stays = false } = {}) {
-  const close = () => dialogs.set(dialogs.value.filter((dialog) => dialog !== entry));
-  const entry = { key: (lastId += 1), hash: stays ? null : location.hash, render: () => render(close) };
-  dialogs.set([...dialogs.value, entry]);
-  return close;
-}
-
-const Dialogs = () =>
-  h(
-    Fragment,
-    {},
-    useStore(dialogs).map(({ key, render }) => h(Fragment, { key }, render())),
-  );
-
-// Ids of the dialogs on the page. Messages are shown in the last one, since the rest of the page is
-// inert.
-const openDialogs = createStore([]);
-
-// A modal dialog, which its button, Escape or a click outside it closes. `isPanel` places it at the
-// side. Without `close`, only its content closes it.
-function Dialog({ title, close, isPanel, children }) {
-  const node = useRef(null);
-  const id = useId("title");
-  useLayoutEffect(() => {
-    const dialog = node.current;
-    openDialogs.set([...openDialogs.value, id]);
-    dialog.showModal();
-    (dialog.querySelector(".form :is(input, select, textarea)") ?? dialog.querySelector("h2")).focus();
-    return () => {
-      openDialogs.set(openDialogs.value.filter((open) => open !== id));
-      // Returns the focus to where it was.
-      dialog.close();
-    };
-  }, []);
-  return h(
-    "dialog",
-    {
-      ref: node,
-      class: isPanel ? "panel" : "",
-      "aria-labelledby": id,
-      // A browser that does not know `closedby` closes the dialog at the second Escape.
-      closedby: close ? undefined : "none",
-      onClose: () => {
-        if (!close) node.current?.showModal();
-      },
-      onCancel: (event) => {
-        if (event.target === node.current) {
-          event.preventDefault();
-          close?.();
-        }
-      },
-      // A panel is its own scroll container: its scroll bar is no place outside.
-      onMouseDown: ({ target, clientX }) => {
-        if (isPanel && target === node.current && clientX < node.current.getBoundingClientRect().left) close();
-      },
-    },
-    h(
-      "div",
-      { class: "content" },
-      h(
-        "header",
-        { class: "row spread" },
-        h("h2", { id, tabIndex: -1 }, title),
-        close && h(Button, { kind: "subtle square", label: "Close", action: close }, h(Icon, { name: "close" })),
-      ),
-      children,
-    ),
-    h(Messages, { dialog: id }),
-  );
-}
-
-// Asks for confirmation of an action, and says what is lost.
-function confirmAction({ title, text, submit, kind = "danger", action }) {
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title, close },
-      h(
-        Form,
-        {
-          submit,
-          kind,
-          secondary: h(Button, { action: close }, "Cancel"),
-          send: async () => {
-            await action();
-            close();
-          },
-        },
-        h("div", { class: "wide stack" }, text),
-      ),
-    ),
-  );
-}
-
-const message = createStore("");
-let messageTimer;
-onSignOut(() => message.set(""));
-
-// Shows a message for a while, which screen readers announce.
-function announce(text, milliseconds = 6000) {
-  message.set(text);
-  clearTimeout(messageTimer);
-  messageTimer = setTimeout(() => message.set(""), milliseconds);
-}
-
-function announceProblem(problem) {
-  if (problem.isStale) return;
-  const details = problem.errors?.map(fieldText).join("; ");
-  announce(details || problem.message, 20000);
-}
-
-// Place of messages on the page, or in a dialog.
-function Messages({ dialog }) {
-  const [text, open] = [useStore(message), useStore(openDialogs)];
-  return h("p", { class: "message", role: "status", "aria-live": "polite" }, open.at(-1) === dialog ? text : "");
-}
-
 // Shows a JSON value, folded at first.
 function Json({ title, value, isOpen = false }) {
   const text = JSON.stringify(value, null, 2);
@@ -636,4 +257,12 @@ function download(text, name) {
   const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
   Object.assign(document.createElement("a"), { href: url, download: name }).click();
   URL.revokeObjectURL(url);
+}
+
+let lastId = 0;
+
+function useId(prefix) {
+  const id = useRef(null);
+  id.current ??= `${prefix}-${(lastId += 1)}`;
+  return id.current;
 }

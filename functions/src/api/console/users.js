@@ -3,27 +3,14 @@
 import { Fragment, h, useEffect } from "./preact.js";
 import { call, query, readPage, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
+import { confirmAction, Dialog, openDialog } from "./dialogs.js";
+import { Field, Form } from "./forms.js";
 import { InstallationTable } from "./installations.js";
+import { announce } from "./messages.js";
 import { rememberNames } from "./names.js";
 import { changed, go, link, useAddress, useTitle } from "./route.js";
-import {
-  announce,
-  Badge,
-  Button,
-  confirmAction,
-  Dialog,
-  Empty,
-  Field,
-  Form,
-  Id,
-  Loading,
-  openDialog,
-  PageLinks,
-  Properties,
-  Section,
-  Table,
-  Time,
-} from "./ui.js";
+import { Time } from "./times.js";
+import { Badge, Button, Empty, Id, Loading, PageLinks, Properties, Section, Table } from "./ui.js";
 
 export { UsersPage, UserPage };
 

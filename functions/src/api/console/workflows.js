@@ -3,9 +3,11 @@
 import { Fragment, h } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
+import { announce } from "./messages.js";
 import { rememberNames, useNames, UserLink } from "./names.js";
 import { link, useTitle } from "./route.js";
-import { announce, Badge, Button, Id, Json, Problem, Properties, Section, Skeleton, Time } from "./ui.js";
+import { Time } from "./times.js";
+import { Badge, Button, Id, Json, Problem, Properties, Section, Skeleton } from "./ui.js";
 
 export { WorkflowPage };
 

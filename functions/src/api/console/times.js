@@ -1,0 +1,54 @@
+// Times, as the page shows and reads them.
+
+import { Fragment, h } from "./preact.js";
+import { createStore, useStore } from "./store.js";
+
+export { Time, relativeTime, localInput, isoTime };
+
+const UNITS = [
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
+const RELATIVE = new Intl.RelativeTimeFormat("en", { style: "short" });
+const ZONE = new Intl.DateTimeFormat(undefined, { timeZoneName: "long" })
+  .formatToParts()
+  .find(({ type }) => type === "timeZoneName").value;
+
+// Returns a time relative to now: "5 min. ago", "in 2 hr."
+function relativeTime(time, now = Date.now()) {
+  const seconds = Math.round((new Date(time) - now) / 1000);
+  const [unit, size] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? UNITS.at(-1);
+  return RELATIVE.format(Math.trunc(seconds / size), unit);
+}
+
+// Present time, which changes every ten seconds.
+const clock = createStore(Date.now());
+setInterval(() => {
+  if (!document.hidden) clock.set(Date.now());
+}, 10000);
+
+// Shows a time relative to now, with the exact one and the time zone as its title: after the text
+// `before`, or the text `past` when it is over.
+function Time({ at, before, past }) {
+  const now = Math.max(useStore(clock), Date.now());
+  if (!at) return h("span", { class: "quiet" }, "never");
+  if (past && new Date(at) <= now) return past;
+  return h(
+    Fragment,
+    {},
+    before,
+    h("time", { datetime: at, title: `${new Date(at).toLocaleString()} (${ZONE})\n${at}` }, relativeTime(at, now)),
+  );
+}
+
+// Converts between the value of a datetime-local field, in the time zone of the browser, and ISO
+// 8601.
+const isoTime = (local) => (local ? new Date(local).toISOString() : "");
+function localInput(time) {
+  const date = new Date(time);
+  return Number.isNaN(date.getTime())
+    ? ""
+    : new Date(date - date.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
+}
