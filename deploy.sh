@@ -125,7 +125,7 @@ check_rate_limits() {
     for name in RequestsPerSecond PublicRequestsPerSecond TestRequestsPerSecond RequestBurst; do
         value=$(value_of $name)
         if ! [[ $value =~ ^[1-9][0-9]{0,5}$ ]]; then
-            failed "$name must be a number, not \"$value\"" && return
+            failed "$name must be a whole number from 1 to 999999, not \"$value\"" && return
         elif [ $name = RequestBurst ]; then
             requested=$value
         elif ((value > highest)); then

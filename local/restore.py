@@ -20,6 +20,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import traceback
 from collections import Counter, defaultdict
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -43,10 +44,6 @@ HEADINGS = {
     State.DAMAGED: "items have the version of the restored ones, with other content",
     State.UNKNOWN: "items are not understood, for the reasons above",
 }
-
-
-# Reason of an item on which no rule can decide.
-DAMAGED = Verdict(State.UNKNOWN, "it or an item that belongs to it is damaged")
 
 
 class Listing:
@@ -190,16 +187,17 @@ class Restore:
 
     def item(self, rules: Rules, item: Item) -> None:
         """Compares an item, and copies it."""
-        verdict, written = DAMAGED, 0
+        written = 0
         try:
             verdict = rules.verdict(item)
             if self.apply and verdict.is_copied:
                 written = rules.copy(item)
         except ConcurrentChangeError:
             self.report.add_changed(item)
-        except (LookupError, ValueError, TypeError, AttributeError):
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
             # An accident that damages items must not keep the others from being restored.
-            verdict = DAMAGED
+            cause = f"{type(error).__name__} in {traceback.extract_tb(error.__traceback__)[-1].name}"
+            verdict = Verdict(State.UNKNOWN, f"it or an item that belongs to it is damaged: {cause}")
         if kind_of(item) in COUNTS:
             self.counts.append(item)
         self.report.add(item, verdict, written)

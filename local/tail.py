@@ -6,6 +6,7 @@ Errors that an engine records later are available from `GET /logs`.
 """
 
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -143,10 +144,11 @@ def show(feeds: list[Feed], read: Callable[[Feed], list[Json]]) -> None:
         print(line, flush=True)
 
 
+@functools.cache
 def is_local() -> bool:
-    """Returns whether the stack of `make run` is followed, even if a shell has its settings."""
-    url = os.environ.get("TENON_URL")
-    return url is None or url == saved_settings().get("TENON_URL")
+    """Returns whether the local run is followed: without a URL, or in a shell with its settings."""
+    own = {name: os.environ.get(name) for name in ("TENON_URL", "TENON_BACKEND_KEY")}
+    return own["TENON_URL"] is None or own.items() <= saved_settings().items()
 
 
 def settings() -> tuple[str, str]:

@@ -14,7 +14,8 @@ type Handlers = {
  * property is invalid.
  */
 export interface TenonModalProps extends PageOptions, Handlers {
-  token: TokenFunction;
+  /** A page in place waits until there is one. */
+  token: TokenFunction | null | undefined;
   /** Whether the dialog is open. Set it to false in `onClose`. */
   open?: boolean | undefined;
   /** Shows the page in place, without a dialog. */

@@ -117,13 +117,13 @@ function useTenonModal(options) {
     },
     [],
   );
-  // Not repeated by strict mode.
-  useInsertionEffect(
-    () => () => {
+  // Strict mode does not repeat it, and a hot reload does.
+  useInsertionEffect(() => {
+    isUnmounted.current = false;
+    return () => {
       isUnmounted.current = true;
-    },
-    [],
-  );
+    };
+  }, []);
   return useCallback(
     (more) => {
       const modal = open({ ...withLatestFunctions(latest), ...more });

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from recovery.names import canonical
 from recovery.rules import MAX_ATTEMPTS, MISSING, UNDECIDED, ConcurrentChangeError, Rules, State, Verdict, skipped
-from recovery.table import Item, Key, Table, environment, key_of, text, tombstone
+from recovery.table import Item, Key, Table, environment, key_of, text, tombstone, unchanged
 
 # Seconds from a deletion to the expiry of its tombstone, as in `shared/src/store/tombstones.rs`.
 REMEMBERED = 36 * 24 * 60 * 60
@@ -231,30 +231,26 @@ class DirectoryRules(Rules):
     def writes(self, item: Item, found: Item | None) -> list[Item]:
         live, copy = self.live, self.copied(item)
         version = self.versions.get(text(item, "type"), "")
-        unchanged: dict[str, Any] = {}
-        if found and version in found:
-            unchanged = {"condition": f"{version} = :before", "before": found[version]}
-        elif found and version:
-            unchanged = {"condition": f"attribute_not_exists({version})"}
-        put = live.put(copy, **unchanged)
+        put = live.put(copy, **(unchanged(found, version) if found and version else {}))
         match text(item, "type"):
             case "user":
                 own = {"condition": "attribute_not_exists(pk) OR userId = :user", "user": item["userId"]}
-                names, before = claims(item), claims(found) if found else []
+                names = claims(item)
                 reserved = [claim for name in names if (claim := self.restored.get(name))]
-                released = [live.delete(name, **own) for name in before if name not in names]
+                former = [name for name in claims(found or {}) if name not in names]
+                released = [live.delete(name, **own) for name in former if belongs(live.get(name), "userId", item)]
                 return [put, *(live.put(claim, **own) for claim in reserved), *released]
             case "nameClaim":
-                user = live.get(self.user(item)) or {}
-                return [put, live.check(self.user(item), "version = :version", version=user.get("version", {"N": "0"}))]
+                return [put, live.check(self.user(item), **unchanged(live.get(self.user(item)) or {}, "version"))]
             case "credential" | "installation":
                 return [put, live.check(self.user(item), "attribute_exists(pk)")]
             case "workflow":
                 same = {"condition": "attribute_not_exists(pk) OR workflowId = :id", "id": item["workflowId"]}
                 pointer = self.restored.get(self.pointer(item))
                 pointers = [live.put(pointer, **same)] if pointer else []
-                if found and self.pointer(found) != self.pointer(item):
-                    pointers.append(live.delete(self.pointer(found), **same))
+                former = self.pointer(found) if found else self.pointer(item)
+                if former != self.pointer(item) and belongs(live.get(former), "workflowId", item):
+                    pointers.append(live.delete(former, **same))
                 installations = [self.check_unchanged(key)] if (key := self.installation(item)) else []
                 return [put, *pointers, *installations, live.check(self.user(item), "attribute_exists(pk)")]
             case "workflowPointer":
@@ -282,7 +278,7 @@ class DirectoryRules(Rules):
         found = self.live.get(installation)
         if found is None:
             return self.live.check(installation, "attribute_not_exists(pk)")
-        return self.live.check(installation, "revision = :revision", revision=found["revision"])
+        return self.live.check(installation, **unchanged(found, "revision"))
 
     def user(self, item: Item) -> Key:
         """Returns the key of the user of an item."""
@@ -333,17 +329,18 @@ def count_again(live: Table, count: Item) -> None:
         if found and text(found, attribute) == str(number):
             return
         corrected = {**count, attribute: {"N": str(number)}}
-        unchanged: dict[str, Any] = {}
-        if found and attribute in found:
-            unchanged = {"condition": f"{attribute} = :before", "before": found[attribute]}
-        elif found:
-            unchanged = {"condition": f"attribute_not_exists({attribute})"}
+        put = live.put(corrected, **(unchanged(found, attribute) if found else {}))
         try:
-            live.dynamodb.put_item(**live.put(corrected, **unchanged)["Put"])
+            live.dynamodb.put_item(**put["Put"])
         except live.dynamodb.exceptions.ConditionalCheckFailedException:
             continue
         return
     raise ConcurrentChangeError
+
+
+def belongs(pointer: Item | None, attribute: str, item: Item) -> bool:
+    """Whether a pointer or a claim, if it exists, has the same id as an item."""
+    return pointer is not None and pointer.get(attribute) == item[attribute]
 
 
 def claims(user: Item) -> list[Key]:

@@ -1,9 +1,9 @@
 """Rules of the errors table."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from recovery.rules import MISSING, UNDECIDED, Rules, State, Verdict, skipped
-from recovery.table import Item, Key, environment, key_of, text
+from recovery.table import Item, Key, environment, key_of, text, unchanged
 
 # Types of the records, which are the items that the stream delivers when they are inserted, and
 # their types between the two writes of a copy, which its filter excludes. `records.rs` reads both.
@@ -30,11 +30,14 @@ class ErrorsRules(Rules):
         found = self.live.get(key_of(item))
         if found and text(found, "type") in RECORDS.values():
             return MISSING
-        return super().verdict(item)
+        return super().verdict(complete(item))
+
+    def order(self, item: Item) -> Any:
+        # An engine can record an error again.
+        return text(item, "updatedAt")
 
     def content(self, item: Item) -> Item | None:
-        # Records never change.
-        return item if text(item, "type") in RECORDS else None
+        return item if text(item, "type") == "error" else None
 
     def missing(self, item: Item) -> Verdict | None:
         match text(item, "type"):
@@ -60,8 +63,10 @@ class ErrorsRules(Rules):
         if kind not in RECORDS:
             return [self.live.put(self.copied(item))]
         restoring = {"S": RECORDS[kind]}
-        if found:
+        if found and text(found, "type") in RECORDS.values():
             return [self.live.put(item, "#type = :restoring", restoring=restoring)]
+        if found:
+            return [self.live.put(item, **unchanged(found, "updatedAt"))]
         put = self.live.put({**item, "type": restoring})
         if text(item, "eventType") == "user.deleted":
             return [put]
@@ -70,6 +75,7 @@ class ErrorsRules(Rules):
         return [put, self.directory.check(erasure(item), not_erased, at={"S": recorded_at(item)})]
 
     def copy(self, item: Item) -> int:
+        item = complete(item)
         written = super().copy(item)
         if written and text(item, "type") in RECORDS:
             # The second write, which is a modification. It counts as the same item.
@@ -91,6 +97,13 @@ class ErrorsRules(Rules):
         record, _, owner = sk.partition("#")
         partition = f"{owner}#events" if owner.startswith("user#") else f"workflow#{owner}"
         return [(f"{environment(delivery)}#{partition}", record)]
+
+
+def complete(item: Item) -> Item:
+    """Returns an item that was backed up between the two writes of a copy as it was to become."""
+    kinds = {restoring: kind for kind, restoring in RECORDS.items()}
+    kind = text(item, "type")
+    return {**item, "type": {"S": kinds[kind]}} if kind in kinds else item
 
 
 def erasure(record: Item) -> Key:

@@ -13,10 +13,10 @@ from recovery.table import Item, Key, Table, key_of, text
 
 # Maximum number of attempts to copy an item that others change meanwhile.
 MAX_ATTEMPTS = 8
-# Reasons of a transaction that exceeds the throughput of a partition, and the longest pauses before
-# it is repeated, in seconds.
-THROTTLED = {"ThrottlingError", "ProvisionedThroughputExceeded"}
-THROTTLING_PAUSES = (2, 4, 8, 16, 20, 20, 20, 20, 20, 20)
+# Reasons of a transaction that exceeds the throughput of a partition or meets another one, and the
+# longest pauses before it is repeated, in seconds.
+BUSY = {"ThrottlingError", "ProvisionedThroughputExceeded", "TransactionConflict"}
+PAUSES = (0.1, 0.2, 0.5, 1, 2, 4, 8, 16, 20, 20, 20, 20, 20, 20)
 
 
 class State(StrEnum):
@@ -146,20 +146,25 @@ class Rules:
             try:
                 self.transact(writes)
             except self.live.dynamodb.exceptions.TransactionCanceledException as error:
-                if cancellation_codes(error) <= {"ConditionalCheckFailed", "TransactionConflict"}:
-                    self.pause(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (jitter needs no secrecy)
-                    continue
-                raise
+                codes = cancellation_codes(error)
+                if codes == {"TransactionConflict"}:
+                    break
+                if "ConditionalCheckFailed" not in codes:
+                    raise
+                self.pause(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 (jitter needs no secrecy)
+                continue
             return written + sum("Put" in write for write in writes)
         raise ConcurrentChangeError
 
     def transact(self, writes: list[Item]) -> None:
-        """Writes items in a transaction. Waits while the throughput of a partition is exceeded."""
-        for pause in (*THROTTLING_PAUSES, None):
+        """Writes items in a transaction. Waits while the throughput of a partition is exceeded, or
+        while other transactions use the same items.
+        """
+        for pause in (*PAUSES, None):
             try:
                 self.live.dynamodb.transact_write_items(TransactItems=writes)
             except self.live.dynamodb.exceptions.TransactionCanceledException as error:
-                if pause is None or not cancellation_codes(error) & THROTTLED:
+                if pause is None or not cancellation_codes(error) <= BUSY:
                     raise
                 self.pause(random.uniform(0.5, 1) * pause)  # noqa: S311 (jitter needs no secrecy)
             else:

@@ -105,6 +105,13 @@ class Table:
         return {"ConditionCheck": {"TableName": self.name, "Key": attributes(key), **_condition(condition, values)}}
 
 
+def unchanged(item: Item, attribute: str) -> dict[str, Any]:
+    """Returns the condition that an attribute of an item is as it was read, or still missing."""
+    if attribute in item:
+        return {"condition": f"{attribute} = :before", "before": item[attribute]}
+    return {"condition": f"attribute_exists(pk) AND attribute_not_exists({attribute})"}
+
+
 def _condition(condition: str, values: dict[str, Item]) -> Item:
     if not condition:
         return {}

@@ -55,7 +55,7 @@ export function App(props: Pick<TenonModalProps, "theme">) {
                 inline
                 className="card"
                 style={{ border: 0 }}
-                token={token}
+                token={props.theme ? token : null}
                 onUpdated={({ status }) => status.trim()}
             />
             <TenonModal open token={token} connect={({ type }) => type.trim()} onClose={() => {}} />

@@ -41,11 +41,11 @@ def test_rate_limits_beyond_those_of_the_account_are_refused(emulator: Emulator)
 
 
 @needs_aws
-def test_rate_limits_that_are_no_numbers_are_refused(emulator: Emulator) -> None:
+def test_rate_limits_that_are_not_whole_numbers_are_refused(emulator: Emulator) -> None:
     for value in ("", "1.5", "abc", "0", "-1"):
         code, output = run_script(SCRIPT, "--check", "1_tenon", f"RequestBurst={value}")
         assert code == 1, value
-        assert f'✗ RequestBurst must be a number, not "{value}"' in output
+        assert f'✗ RequestBurst must be a whole number from 1 to 999999, not "{value}"' in output
         assert "✗ the stack name 1_tenon must be" in output
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tail import Feed, error_line, event_line, show
+from tail import Feed, error_line, event_line, is_local, settings, show
 from tenon import Api, Response
 
 USER, WORKFLOW, KEY = ("6b052e443aadb2a32613736d", "6b052e463aadb2a326137370", "6b052e433aadb2a32613736a")
@@ -71,15 +71,31 @@ def test_a_local_stack_that_is_replaced_is_waited_for(
     api = Unreliable()
     feeds = [Feed(api, "/logs", "errors", error_line)]
     api.failures = {"/logs": Response(404, {"message": "Not Found"})}
-    monkeypatch.setattr("tail.saved_settings", lambda: {"TENON_URL": "http://127.0.0.1:1/v1"})
+    saved = {"TENON_URL": "http://127.0.0.1:1/v1", "TENON_BACKEND_KEY": "former"}
+    monkeypatch.setattr("tail.saved_settings", lambda: saved)
+
+    def follow(**own: str) -> None:
+        for name in saved:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in own.items():
+            monkeypatch.setenv(name, value)
+        is_local.cache_clear()
+
     # A shell may have read the settings of the local run.
-    for url in (None, "http://127.0.0.1:1/v1"):
-        monkeypatch.setenv("TENON_URL", url) if url else monkeypatch.delenv("TENON_URL", raising=False)
+    for own in ({}, dict(saved)):
+        follow(**own)
         show(feeds, Feed.new)
+        assert settings() == ("http://127.0.0.1:1/v1", "former")
+    saved |= {"TENON_URL": "http://127.0.0.1:2/v1", "TENON_BACKEND_KEY": "present"}
+    show(feeds, Feed.new)
+    assert settings() == ("http://127.0.0.1:2/v1", "present")
     assert capsys.readouterr().err.count("The API returned 404: Not Found. Trying again …") == 1
 
+    # Another environment of the same run is followed.
+    follow(TENON_URL="http://127.0.0.1:2/v1", TENON_BACKEND_KEY="other")
+    assert settings() == ("http://127.0.0.1:2/v1", "other")
     # A wrong URL or key of one's own is not waited for.
-    monkeypatch.setenv("TENON_URL", "https://api.example.com")
+    follow(TENON_URL="https://api.example.com")
     with pytest.raises(SystemExit, match="The API returned 404: Not Found"):
         show(feeds, Feed.new)
 
