@@ -1,6 +1,6 @@
 //! Records the results of attempts: deliveries, destination health and drain wake-ups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{drain_scheduler::DrainScheduler, pipeline::Stage};
 use crate::{
@@ -14,8 +14,12 @@ use crate::{
     logs::ErrorChain,
     metrics::{self, Metric},
     store::{
-        StoreError, deliveries::Deliveries, destinations::Destinations, health::HealthStore,
-        pending::PendingDeliveries, replays::Replays,
+        StoreError,
+        deliveries::{Deliveries, Unrecorded},
+        destinations::Destinations,
+        health::HealthStore,
+        pending::PendingDeliveries,
+        replays::Replays,
     },
 };
 
@@ -188,7 +192,8 @@ impl DeliveryRecorder {
     /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of
     /// delivered records, and of pending ones. Delivered records share one item per workflow or
     /// user and second (up to 100); a pending delivery takes two items, and is looked up before,
-    /// with one `BatchGetItem` per 100. One write for each failed or cancelled delivery. Pending
+    /// with one `BatchGetItem` per 100. One write for each failed or cancelled delivery, and up to
+    /// two `BatchGetItem` and another write if a replay has queued its record before. Pending
     /// deliveries: one transaction per 20. In addition at most four writes of the health, and
     /// another for the first pending deliveries of a destination; one message and one write to
     /// schedule a drain, and one write to disable the destination.
@@ -268,7 +273,7 @@ impl DestinationRecorder<'_> {
         let (recorded, unwritten_pending, unwritten_finished) = tokio::join!(
             recorder.deliveries.record_delivered(*route, &delivered),
             self.add_pending(&pending),
-            recorder.deliveries.record(*route, &finished),
+            self.add_finished(&finished),
         );
         if let Err(error) = recorded {
             // The records have arrived. A duplicate would be worse than a missing delivery record.
@@ -279,6 +284,21 @@ impl DestinationRecorder<'_> {
         let unwritten_finished =
             unwritten_finished.into_iter().filter_map(|index| finished.get(index)).map(|(record, ..)| *record);
         unwritten_pending.chain(unwritten_finished).collect()
+    }
+
+    /// Stores deliveries that ended without success. Returns the indices of those that were not
+    /// written.
+    async fn add_finished(&self, finished: &[(RecordKey, Timestamp, Delivery)]) -> Vec<usize> {
+        let Unrecorded { failed, existing } = self.recorder.deliveries.record(self.route, finished).await;
+        let existing = existing.into_iter().filter_map(|index| finished.get(index));
+        let existing: BTreeMap<_, _> = existing.map(|(record, _, delivery)| (*record, delivery.status)).collect();
+        if !existing.is_empty()
+            && let Err(error) = self.recorder.pending.set_former(self.route, &existing).await
+        {
+            // They are lost only if the replays that have queued them are cancelled.
+            tracing::warn!(error = %ErrorChain(&error), "failed to record deliveries that replays have queued");
+        }
+        failed
     }
 
     async fn add_pending(&self, pending: &[(PendingDelivery, Option<Attempt>)]) -> Vec<usize> {

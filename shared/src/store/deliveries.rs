@@ -54,6 +54,15 @@ pub struct Deliveries<A: Access = ReadWrite> {
     pub retention: Retention,
 }
 
+/// Indices of deliveries that [`Deliveries::record`] has not stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unrecorded {
+    /// Those whose write failed.
+    pub failed: Vec<usize>,
+    /// Those that exist.
+    pub existing: Vec<usize>,
+}
+
 impl Deliveries {
     /// Stores that records were delivered at the first attempt, each with its time of recording.
     /// One item holds the records of a workflow or user that were stored in the same second, which
@@ -89,21 +98,25 @@ impl Deliveries {
 
     /// Stores deliveries that finished without success at the first attempt, each with the time at
     /// which its record was stored. A delivery that exists stays: the attempt was repeated, and
-    /// more may have happened since. Returns the indices of those that were not written. One write
-    /// for each.
-    pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Timestamp, Delivery)]) -> Vec<usize> {
+    /// more may have happened since, or a replay has queued the record before. One write for each.
+    pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Timestamp, Delivery)]) -> Unrecorded {
         let write = async |(record, recorded_at, delivery): &(RecordKey, Timestamp, Delivery)| {
             let expires_at = self.retention.expires_at(*recorded_at);
             self.table.put(Put::if_absent(delivery_item(route, *record, delivery, expires_at)?)).await
         };
         let written = stream::iter(deliveries.iter().map(write)).buffered(MAX_CONCURRENT_WRITES).collect::<Vec<_>>();
-        let written = written.await.into_iter().enumerate();
-        let failed = written.filter_map(|(index, written)| {
-            let error = written.err()?;
-            tracing::warn!(error = %ErrorChain(&error), "failed to record a delivery");
-            Some(index)
-        });
-        failed.collect()
+        let mut unrecorded = Unrecorded::default();
+        for (index, written) in written.await.into_iter().enumerate() {
+            match written {
+                Ok(true) => {}
+                Ok(false) => unrecorded.existing.push(index),
+                Err(error) => {
+                    tracing::warn!(error = %ErrorChain(&error), "failed to record a delivery");
+                    unrecorded.failed.push(index);
+                }
+            }
+        }
+        unrecorded
     }
 }
 

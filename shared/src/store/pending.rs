@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     domain::{
-        delivery::{Attempt, Delivery, DeliveryStatus, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route},
+        delivery::{Attempt, Delivery, DeliveryStatus, Former, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route},
         id::ReplayId,
         record::{RecordId, RecordKey},
         timestamp::Timestamp,
@@ -151,6 +151,26 @@ impl PendingDeliveries {
             unwritten.insert(index);
         }
         Ok(unwritten.into_iter().collect())
+    }
+
+    /// Records how deliveries ended at their first attempts, after replays had queued their records.
+    /// If the replays are cancelled, the deliveries remain with these statuses. One `BatchGetItem`
+    /// per 100 deliveries, another one if some of them wait, and one write for each that waits for
+    /// a replay.
+    pub async fn set_former(
+        &self,
+        route: Route,
+        ended: &BTreeMap<RecordKey, DeliveryStatus>,
+    ) -> Result<(), StoreError> {
+        let records: Vec<RecordKey> = ended.keys().copied().collect();
+        for (record, recorded) in self.recorded(route, &records).await? {
+            if let (Recorded::Replayed(key), Some(status)) = (recorded, ended.get(&record)) {
+                let former = to_value(Former::Status(*status))?;
+                let not_stored = Condition::equals("former", to_value(Former::NotStored)?);
+                self.table.update(Update::of(&key).set("former", former).when(not_stored)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns what is recorded of deliveries. Without those that lack the item that waits for an

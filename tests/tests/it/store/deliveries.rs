@@ -1,6 +1,9 @@
 //! Stored deliveries: batching, lookup by error and pages over several partitions.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use rand::Rng;
 use tenon::{
@@ -14,7 +17,7 @@ use tenon::{
     },
     store::{
         PageRequest, Table,
-        deliveries::Deliveries,
+        deliveries::{Deliveries, Unrecorded},
         errors::{Errors, Retention},
         pending::{Merge, PendingDeliveries, Queued},
         records::Records,
@@ -72,12 +75,13 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
         })
         .collect();
     let recorded: Vec<_> = model.iter().map(|delivery| (key(workflow, delivery), now, delivery.clone())).collect();
-    assert!(deliveries.record(route, &recorded).await.is_empty());
+    assert_eq!(deliveries.record(route, &recorded).await, Unrecorded::default());
     // A first attempt that is repeated does not replace what has happened since.
     let cancelled = |delivery: &Delivery| Delivery { status: DeliveryStatus::Cancelled, ..delivery.clone() };
     let repeated: Vec<_> =
         recorded.iter().take(50).map(|(key, at, delivery)| (*key, *at, cancelled(delivery))).collect();
-    assert!(deliveries.record(route, &repeated).await.is_empty());
+    let existing = (0..repeated.len()).collect();
+    assert_eq!(deliveries.record(route, &repeated).await, Unrecorded { failed: Vec::new(), existing });
     model.sort_by_key(|delivery| std::cmp::Reverse(*key(workflow, delivery).id()));
 
     for status in [
@@ -303,6 +307,28 @@ async fn first_attempt_that_fails_after_a_replay_is_retried_without_the_replay()
 }
 
 #[tokio::test]
+async fn first_attempt_that_ends_after_a_replay_remains_if_the_replay_is_cancelled() {
+    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
+    let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
+    let replays = Replays(table("DIRECTORY_TABLE").await);
+    let (route, now) = (route(), Timestamp::now());
+    let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
+    let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
+    replays.create(route.environment, &replay).await.unwrap();
+    pending.queue_again(route, &replays, &replay, &[(record, now)]).await.unwrap();
+    let failed = Delivery::finished(record.record_id(), route.destination, DeliveryStatus::Failed, Vec::new());
+    let Unrecorded { existing, .. } = deliveries.record(route, &[(record, now, failed)]).await;
+    assert_eq!(existing, [0]);
+    pending.set_former(route, &BTreeMap::from([(record, DeliveryStatus::Failed)])).await.unwrap();
+
+    let queued = pending.search(route, now, 100).await.unwrap().found.readable.remove(0);
+    assert!(queued.replay_only, "the replay sends it again");
+    pending.settle(route, &replays, &[Settlement::without_attempt(queued, Disposition::Cancelled)]).await.unwrap();
+    let shown = deliveries.list(route, None, PageRequest::first(10)).await.unwrap().items;
+    assert_eq!(shown.iter().map(|delivery| delivery.status).collect::<Vec<_>>(), [DeliveryStatus::Failed]);
+}
+
+#[tokio::test]
 async fn search_in_small_steps_returns_every_pending_delivery_in_the_order_of_attempts() {
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let (route, now) = (route(), Timestamp::now());
@@ -518,7 +544,7 @@ async fn deliveries_expire_with_their_records() {
     deliveries.record_delivered(route, &[(delivered, stored_at, attempt(200))]).await.unwrap();
     let finished =
         Delivery::finished(failed.record_id(), route.destination, DeliveryStatus::Failed, vec![attempt(500)]);
-    assert!(deliveries.record(route, &[(failed, stored_at, finished)]).await.is_empty());
+    assert_eq!(deliveries.record(route, &[(failed, stored_at, finished)]).await, Unrecorded::default());
     let retry = PendingDelivery { attempts: 1, ..PendingDelivery::first(retried, stored_at) };
     assert!(pending.add(route, &[(retry, Some(attempt(500)))]).await.unwrap().is_empty());
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
