@@ -37,7 +37,9 @@ def test_documents_are_compressed_and_have_an_etag_for_each_form(stack: Stack, p
         assert (status, body) == (304, b"")
 
 
-@pytest.mark.parametrize(("path", "text"), [("/tenon.js", sdk.served(sdk.MODULE)), ("/tenon.global.js", sdk.served(sdk.CLASSIC))])
+@pytest.mark.parametrize(
+    ("path", "text"), [("/tenon.js", sdk.served(sdk.MODULE)), ("/tenon.global.js", sdk.served(sdk.CLASSIC))]
+)
 def test_scripts_are_those_whose_size_is_checked(stack: Stack, path: str, text: str) -> None:
     assert get(stack.url + path)[2].decode() == text
 

@@ -14,7 +14,7 @@ use super::{
     keys::{self, Key},
     table::{
         Condition, Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item, text,
-        to_item,
+        to_item, to_value,
     },
 };
 use crate::{
