@@ -2,7 +2,7 @@
 //! disabled or enabled, and by a schedule for unfinished jobs. May stop at any point and run more
 //! than once. AWS calls: for 200 items of a deleted user one or two DynamoDB queries, one batch
 //! read for each 100 workflows, three reads of what the installations show, and up to 40 writes,
-//! and at the end one read and one transaction; for a disabled or enabled user one read, one query
+//! and at the end one read and one transaction; for a disabled or enabled user two reads, one query
 //! of the names of its workflows, one batch read for each 100 workflows and one write for each 25,
 //! and one write at the end.
 
@@ -13,7 +13,6 @@ use tenon::{
     domain::{
         event::{Event, EventType},
         id::UserId,
-        timestamp::Timestamp,
     },
     start::FromAws,
     store::{
@@ -73,6 +72,10 @@ impl State {
     /// Sends an event for each workflow that the API shows as active while its user is. The ids of
     /// the events depend on the job only, so that a second run sends none again.
     async fn send_status(&self, job: &StatusChange) -> Result<(), StoreError> {
+        // Another run may have completed it, and its events may have been erased since.
+        if !self.jobs.is_open(job).await? {
+            return Ok(());
+        }
         let StatusChange { environment_id: environment, user_id, owner, actor, .. } = job;
         let user = self.users.get(*environment, *user_id).await?;
         // A later change has a job of its own, and of a deleted user everything is deleted.
@@ -110,7 +113,9 @@ impl State {
     /// Returns the events of the deletion of items.
     async fn deletions(&self, job: &Deletion, owned: &Owned) -> Result<Vec<Event>, StoreError> {
         let Owned { workflows, credentials, installations, .. } = owned;
-        let (mut changes, now) = (Changes::of_job(job.environment_id, job.actor, job.seed.clone()), Timestamp::now());
+        let mut changes = Changes::of_job(job.environment_id, job.actor, job.seed.clone());
+        // The same in each run.
+        let now = job.started_at;
         let parts = self.parts.read(job.environment_id, installations).await?;
         if !installations.is_empty() {
             let catalogue = self.catalogue.all(job.environment_id).await?;

@@ -127,12 +127,13 @@ pub struct NewWorkflow {
 }
 
 impl NewWorkflow {
-    /// Creates an active workflow with ids and times from the seed.
+    /// Creates an active workflow with times from the seed. The id depends on the user too: if the
+    /// request is repeated, another user may have the name that it gives.
     pub fn create(self, seed: &RequestSeed) -> Workflow {
         let now = seed.at;
         let Self { user_id, name, integration_id, credential_ids, settings } = self;
         Workflow {
-            workflow_id: seed.id(0),
+            workflow_id: seed.named_id(&format!("workflow {user_id}")),
             user_id,
             name,
             integration_id,

@@ -157,6 +157,14 @@ impl UserJobs {
         jobs::open(&self.directory, &partitions).await
     }
 
+    /// Returns whether a job after a change of a user's status is neither complete nor replaced by
+    /// that of a later change. One read.
+    pub async fn is_open(&self, job: &StatusChange) -> Result<bool, StoreError> {
+        let key = keys::status_change(job.environment_id, job.user_id);
+        let stored = self.directory.get_item(&key).await?.and_then(readable::<StatusChange>);
+        Ok(stored.is_some_and(|stored| stored.started_at == job.started_at))
+    }
+
     /// Completes a job after a change of a user's status, unless the status has changed again. One
     /// write.
     pub async fn complete_status_change(&self, job: &StatusChange) -> Result<(), StoreError> {

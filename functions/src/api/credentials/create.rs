@@ -37,8 +37,10 @@ pub async fn create_credential(
     Valid(body): Valid<CreateCredential>,
 ) -> Result<Created<Revised<CredentialBody>>, Problem> {
     let CreateCredential { credential_type, name, data: SecretObject(data) } = body;
-    let owner = users::find(&stores.users, caller.environment, None, &user).await?;
-    let credential = Credential::new(seed.id(0), owner.user_id, credential_type, name, seed.at);
+    let owner = users::find_owner(&stores.users, caller.environment, &user, &seed).await?;
+    // Another one if the request is repeated and another user has the name.
+    let id = seed.named_id(&format!("credential {}", owner.user_id));
+    let credential = Credential::new(id, owner.user_id, credential_type, name, seed.at);
     let context = encryption_context(caller.environment, credential.credential_id);
     let data = vault.seal(&context, 1, data.as_bytes()).await?;
     let mut changes = Changes::new(caller.environment, caller.actor);

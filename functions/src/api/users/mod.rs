@@ -6,6 +6,7 @@ use tenon::{
         access::CallingUser,
         id::{EnvironmentId, UserId},
         names::{Email, UserRef, Username},
+        request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{FullName, Metadata, User, UserStatus},
     },
@@ -59,6 +60,19 @@ pub(crate) async fn find<A: Access>(
 ) -> Result<User, Problem> {
     let found = users.find_as(environment, caller, user).await?;
     found.ok_or_else(|| Problem::not_found("user"))
+}
+
+/// Returns the user that a request names like [`find`], as the owner of what the request creates. A
+/// repeated request does not find a user who was created after its first attempt: it has the name
+/// of another one since.
+pub(crate) async fn find_owner<A: Access>(
+    users: &Users<A>,
+    environment: EnvironmentId,
+    user: &UserRef,
+    seed: &RequestSeed,
+) -> Result<User, Problem> {
+    let found = find(users, environment, None, user).await?;
+    if seed.is_retry && found.created_at > seed.at { Err(Problem::not_found("user")) } else { Ok(found) }
 }
 
 /// Returns the user of a path like [`find`] for a back end that issues a token or a link; 403 if

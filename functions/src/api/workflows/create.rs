@@ -55,7 +55,7 @@ pub async fn create_workflow(
     let credential_ids = deduplicate(credential_ids);
     let mut conflicts = Conflicts::new("user");
     loop {
-        let owner = users::find(&stores.users, caller.environment, None, &user_id).await?;
+        let owner = users::find_owner(&stores.users, caller.environment, &user_id, &seed).await?;
         let new = NewWorkflow {
             user_id: owner.user_id,
             name: name.clone(),

@@ -6,14 +6,19 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::handler::Handler;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use functions::api::{credentials, destinations, errors, users, workflows};
+use functions::{
+    api::{credentials, destinations, errors, users, workflows},
+    workers::user_jobs,
+};
 use lambda_http::RequestExt;
 use serde_json::{Value, json};
 use tenon::{
     domain::{
         id::{EnvironmentId, ErrorId, ObjectId, UserId},
-        names::UserRef,
+        names::{Names, UserRef},
+        request_seed::RequestSeed,
         timestamp::Timestamp,
+        user::{Metadata, NewUser, User},
     },
     http::{Endpoint, EndpointArguments, Idempotent, idempotent_service},
     start::{Aws, FromAws, connect},
@@ -24,6 +29,7 @@ use tenon::{
         erasures::{Erasure, Erasures},
         errors::{ErrorQuery, Errors, Retention},
         record_pages::Window,
+        user_jobs::UserJob,
         users::Users,
         workflows::Workflows,
     },
@@ -594,6 +600,73 @@ async fn repetition_never_revives_a_deleted_resource() {
     let (status, repeated) = create().await;
     assert_eq!((status, &repeated["type"]), (409, &json!("urn:tenon:problem:destination-deleted")), "{repeated}");
     assert!(destinations.list_with_health(environment).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn repetition_reaches_no_other_user_who_has_the_name_since() {
+    let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
+    let (mortal, crash) = Crash::wrap(&config);
+    let directory = || Table::new(&config, setting("DIRECTORY_TABLE"));
+    let (users, outbox) = (Users(directory()), outbox(&config));
+    for is_deleted in [true, false] {
+        let environment = EnvironmentId::new();
+        let named = async |name: &str| {
+            let (seed, names) = (RequestSeed::new(), Names::new(Some(name.parse().unwrap()), None, "").unwrap());
+            let user = NewUser { names, full_name: None, metadata: Metadata::default() }.create(&seed, 0);
+            users.create(environment, &user, &seed).await.unwrap();
+            user
+        };
+        let (joe, older) = (named("joe").await, named("older").await);
+        let state = started::<workflows::ChangeState>(&mortal).await;
+        let create_workflow = || {
+            let body = json!({ "userId": "joe", "name": "Orders" }).to_string();
+            let request = request("workflows_create", environment, |event| event["body"] = json!(body));
+            answer(workflows::create::create_workflow, &state, request)
+        };
+        let state = started::<credentials::ChangeStateWithVault>(&mortal).await;
+        let create_credential = || {
+            let request =
+                request("credentials_create", environment, |event| event["pathParameters"]["user"] = json!("joe"));
+            answer(credentials::create::create_credential, &state, request)
+        };
+        // Each process crashes after its transaction, before the response is stored.
+        assert!(crash.at(3, true, create_workflow()).await.is_none());
+        assert!(crash.at(4, true, create_credential()).await.is_none());
+        let owned = async |user: UserId| {
+            let workflows = Workflows(directory()).readable_ids_by_user(environment, user).await.unwrap().items;
+            let credentials = Credentials(directory()).page(environment, user, PageRequest::first(50)).await.unwrap();
+            (workflows, credentials.items.into_iter().map(|one| one.credential_id).collect::<Vec<_>>())
+        };
+        let of_joe = owned(joe.user_id).await;
+        assert_eq!((of_joe.0.len(), of_joe.1.len()), (1, 1));
+
+        let holder = if is_deleted {
+            let deletion = deletion_of(environment, &joe);
+            assert!(users.delete(&joe, &deletion, outbox.prepare(&[]).unwrap()).await.unwrap());
+            let worker = connect(&config, user_jobs::State::from_aws).await.unwrap();
+            worker.run(&UserJob::Deletion(deletion)).await.unwrap();
+            named("joe").await
+        } else {
+            let rename = async |user: &User, name: &str| {
+                let renamed = User { username: name.parse().unwrap(), version: user.version + 1, ..user.clone() };
+                users.update(environment, user, &renamed).await.unwrap();
+                renamed
+            };
+            rename(&joe, "bob").await;
+            rename(&older, "joe").await
+        };
+        let repeated = [create_workflow().await, create_credential().await];
+        let of_holder = owned(holder.user_id).await;
+        if is_deleted {
+            assert!(repeated.iter().all(|(status, _)| *status == 404), "{repeated:?}");
+            assert_eq!((of_holder.0.len(), of_holder.1.len()), (0, 0));
+        } else {
+            assert!(repeated.iter().all(|(status, body)| *status == 201 && body["userId"] == json!(holder.user_id)));
+            assert_eq!(owned(joe.user_id).await, of_joe);
+            assert!(of_holder.0 != of_joe.0 && of_holder.1 != of_joe.1, "they have ids of their own");
+            assert_eq!((of_holder.0.len(), of_holder.1.len()), (1, 1));
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Events as an engine sees them: complete, idempotent and in any order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use functions::workers::user_jobs;
 use futures_util::future::join_all;
@@ -16,6 +19,7 @@ use tenon::{
         StoreError, Table,
         erasures::{Erasure, Erasures},
         user_jobs::{UserJob, UserJobs},
+        users::Users,
     },
 };
 use tests::{
@@ -287,6 +291,33 @@ async fn events_of_concurrent_changes_of_a_user_and_its_workflows_agree_with_the
         let workflows: BTreeSet<String> = process.workflows(&user).await.into_iter().map(without_revision).collect();
         assert_eq!(engine.objects("workflow"), workflows, "round {round}");
     }
+}
+
+#[tokio::test]
+async fn complete_change_of_a_status_does_not_restore_events_that_were_erased_since() {
+    let backend = Backend::start().await;
+    let process = &backend.process;
+    let user = process.create_user("joe").await;
+    let body = json!({ "userId": user, "name": "Orders" });
+    assert_eq!(process.call("workflows_create", request("POST /workflows").body(body)).await.0, 201);
+    let disable = request("POST /users/{user}/disable").with("user", &user);
+    assert_eq!(process.call("users_status", disable).await.0, 200);
+    // Another run has read the job before it completes.
+    let [job] = &backend.open_jobs().await[..] else { panic!("one job") };
+    backend.run_jobs().await;
+    let of_user = format!("&userId={user}");
+    assert!(backend.events(&of_user).await.iter().any(|event| event["type"] == "workflow.deactivated"));
+
+    let [directory, errors] =
+        ["DIRECTORY_TABLE", "ERRORS_TABLE"].map(|name| Table::new(&process.config, setting(name)));
+    let (environment_id, user_id) = (backend.environment(), user.parse().unwrap());
+    let erasure = Erasure { environment_id, user_id, started_at: Timestamp::now() };
+    Users(directory.clone()).start_erasure(&erasure).await.unwrap();
+    let erasures = Erasures { directory, errors };
+    while !erasures.run(&erasure, erasure.started_at + Duration::from_secs(60)).await.unwrap() {}
+    assert_eq!(backend.events(&of_user).await, Vec::<Value>::new());
+    backend.worker.run(job).await.unwrap();
+    assert_eq!(backend.events(&of_user).await, Vec::<Value>::new());
 }
 
 #[tokio::test]
