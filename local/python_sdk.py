@@ -4,7 +4,9 @@ Each schema becomes a `TypedDict` or an alias, so that requests and responses ar
 with types. Each operation becomes a method, which calls sdk/python/src/tenon_client/caller.py.
 """
 
+import json
 import re
+from graphlib import TopologicalSorter
 from typing import Any
 
 JSON = "application/json"
@@ -27,7 +29,9 @@ SCALARS = {"string": "str", "integer": "int", "number": "float", "boolean": "boo
 def generate(document: dict[str, Any]) -> dict[str, str]:
     """Returns the generated files of the package by name."""
     schemas = document["components"]["schemas"]
-    models = [_model(name, schema) for name, schema in sorted(schemas.items())]
+    classes = [_class(name, schema) for name, schema in sorted(schemas.items()) if "properties" in schema]
+    aliases = {name: schema for name, schema in sorted(schemas.items()) if "properties" not in schema}
+    models = [*classes, "\n", *(_alias(name, aliases[name]) for name in _ordered(aliases))]
     operations = [
         _method(method.upper(), path, operation, schemas)
         for path, operations in document["paths"].items()
@@ -40,11 +44,25 @@ def generate(document: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _model(name: str, schema: dict[str, Any]) -> str:
-    """Returns the definition of a schema."""
+def _ordered(aliases: dict[str, Any]) -> list[str]:
+    """Returns the names of aliases, each after those that it refers to.
+
+    They are evaluated, also by frameworks that read the types of models. The annotations of a class
+    are evaluated later.
+    """
+    references = re.compile(r'"#/components/schemas/(\w+)"')
+    graph = {name: set(references.findall(json.dumps(schema))) & aliases.keys() for name, schema in aliases.items()}
+    return list(TopologicalSorter(graph).static_order())
+
+
+def _alias(name: str, schema: dict[str, Any]) -> str:
+    """Returns the definition of a schema without members."""
+    return f"\n{_comment(schema.get('description', ''))}{name}: TypeAlias = {_type(schema)}\n"
+
+
+def _class(name: str, schema: dict[str, Any]) -> str:
+    """Returns the definition of a schema with members."""
     description = schema.get("description", "")
-    if "properties" not in schema:
-        return f'\n{_comment(description)}{name}: TypeAlias = "{_type(schema)}"\n'
     required = schema.get("required", [])
     types = {
         member: _type(value) if member in required else f"NotRequired[{_type(value)}]"

@@ -45,8 +45,15 @@ export type Result<M extends Method, P extends keyof paths> = Json<
 
 type Body<B> = [B] extends [never] ? unknown : {} extends B ? { body?: B } : { body: B };
 
-type Input<O extends Operation> = Pick<O["parameters"], "path" | "query" | "header"> &
-  Body<Json<NonNullable<O["requestBody"]>>>;
+/** The same members, of which the optional ones may also be undefined: they are not sent. */
+type Unset<T> = { [K in keyof T]: {} extends Pick<T, K> ? T[K] | undefined : T[K] };
+
+type Input<O extends Operation> = {
+  [K in keyof Pick<O["parameters"], "path" | "query" | "header">]: Unset<O["parameters"][K]>;
+} & Body<Json<NonNullable<O["requestBody"]>>> & {
+    /** Ends the call, also between its attempts. */
+    signal?: AbortSignal | undefined;
+  };
 
 /**
  * Arguments after the path. They may be omitted if nothing is required. The type is distributive,
@@ -60,6 +67,7 @@ interface Sent {
   query?: Record<string, unknown> | undefined;
   header?: Record<string, string> | undefined;
   body?: unknown;
+  signal?: AbortSignal | undefined;
 }
 
 type Names<T> = T extends object ? keyof T : never;
@@ -88,6 +96,8 @@ const KEYED: Record<KeyedPath, true> = {
   "/workflows/{workflowId}/errors": true,
 };
 
+/** Version of the package, which the requests name. */
+export const VERSION = "0.1.0";
 /** Longest time of a timer of Node.js. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -111,7 +121,7 @@ export class Tenon {
    * Repeats after network errors, 429, 502, 503, 504 and a 500 of API Gateway if the request is a
    * GET, reveals a credential, issues a token, or is a POST with an `Idempotency-Key`, which is
    * generated unless it is given; repeats any request after 429. While an earlier attempt with the
-   * same key is still running, waits for it for up to half a minute.
+   * same key is still running, waits for it for up to half a minute. `signal` ends the call.
    */
   async call<M extends Method, P extends PathOf<M>>(
     method: M,
@@ -143,8 +153,12 @@ export class Tenon {
     let { query } = input;
     for (;;) {
       const { body } = await this.#send("GET", path, { ...input, query });
-      const page = body as { data?: unknown[]; errors?: unknown[]; cursor?: string };
-      yield* (page.data ?? page.errors ?? []) as Item<Result<"GET", P>>[];
+      const page = body as { data?: unknown; errors?: unknown; cursor?: string };
+      const items = page.data ?? page.errors;
+      if (!Array.isArray(items)) {
+        throw new TenonError(200, { detail: "the response is not a page of a list: check the URL of the API" });
+      }
+      yield* items as Item<Result<"GET", P>>[];
       if (page.cursor === undefined) return;
       // The cursor is behind the items that were skipped.
       query = { ...query, cursor: page.cursor, skip: undefined };
@@ -154,10 +168,10 @@ export class Tenon {
   async #send(
     method: Method,
     path: string,
-    { path: values, query, header, body }: Sent = {},
+    { path: values, query, header, body, signal: given }: Sent = {},
   ): Promise<{ body: unknown; etag: string | null }> {
     const url = this.#url + fillIn(path, values) + queryString(query);
-    const headers = new Headers({ authorization: `Bearer ${this.#key}` });
+    const headers = new Headers({ authorization: `Bearer ${this.#key}`, "user-agent": `tenon-node/${VERSION}` });
     for (const [name, value] of Object.entries(header ?? {})) {
       // JavaScript would send the text "undefined".
       if (value !== undefined && value !== null) headers.set(name, value);
@@ -170,19 +184,24 @@ export class Tenon {
     const changesNothing = method === "GET" || /\/(reveal|token)$/.test(path);
     const isRepeatable = isKeyed || changesNothing;
 
+    const wait = async (milliseconds: number) => {
+      await sleep(milliseconds, undefined, given && { signal: given }).catch(() => given?.throwIfAborted());
+    };
     let [attempt, waits, runsUntil] = [1, 0, 0];
     for (;;) {
       const isLast = attempt > this.#retries;
       let response: Response;
       let text: string;
-      const signal = AbortSignal.timeout(this.#timeoutMs);
+      const timeout = AbortSignal.timeout(this.#timeoutMs);
+      const signal = given ? AbortSignal.any([given, timeout]) : timeout;
       try {
         // Tenon does not redirect, and the key is for its URL alone.
         response = await fetch(url, { method, headers, signal, body: content, redirect: "manual" });
         text = await response.text();
       } catch (error) {
+        given?.throwIfAborted();
         if (isLast || !isRepeatable) throw error;
-        await sleep(pause(attempt, null) ?? 0);
+        await wait(pause(attempt, null) ?? 0);
         attempt += 1;
         continue;
       }
@@ -191,19 +210,19 @@ export class Tenon {
 
       const problem = parsed ?? { detail: "the response is not JSON: check the URL of the API" };
       const retryAfter = secondsOf(response.headers.get("retry-after"));
-      const error = new TenonError(response.status, problem, retryAfter);
+      const error = new TenonError(response.status, problem, retryAfter, response.headers.get("apigw-requestid"));
       if (error.type === IN_PROGRESS && this.#retries > 0) {
         // This attempt was too early, and does not count.
         waits += 1;
         runsUntil ||= Date.now() + MAX_RUN_MS;
         const remaining = runsUntil - Date.now();
         if (remaining <= 0) throw error;
-        await sleep(Math.min(pause(waits, retryAfter) ?? remaining, remaining));
+        await wait(Math.min(pause(waits, retryAfter) ?? remaining, remaining));
         continue;
       }
-      const wait = pause(attempt, retryAfter);
-      if (isLast || wait === null || !isTransient(error.status, error.type, isRepeatable)) throw error;
-      await sleep(wait);
+      const before = pause(attempt, retryAfter);
+      if (isLast || before === null || !isTransient(error.status, error.type, isRepeatable)) throw error;
+      await wait(before);
       attempt += 1;
     }
   }
@@ -228,6 +247,8 @@ function checkedKey(key: unknown): string {
 
 /** Replaces the names in a path by values. */
 function fillIn(path: string, values: Record<string, string> = {}): string {
+  // Otherwise the key could be sent to another server, or the request to another endpoint.
+  if (!/^(\/[\w.{}-]*)+$/.test(path) || /\/\.+(\/|$)/.test(path)) throw new TypeError(`${path} is not a path of the API`);
   return path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = values[name];
     // Such a value could lead to another endpoint: API Gateway decodes paths before it routes them.

@@ -11,6 +11,8 @@ export class TenonError extends Error {
   readonly detail: string;
   /** Invalid, taken or unprocessed fields. */
   readonly errors: NonNullable<Problem["errors"]>;
+  /** Id of the request, by which the operator finds it in the logs. */
+  readonly requestId: string | null;
 
   constructor(
     readonly status: number,
@@ -18,6 +20,7 @@ export class TenonError extends Error {
     readonly problem: Partial<Problem>,
     /** Seconds after which the API asks to repeat the request, if it does. */
     readonly retryAfter: number | null = null,
+    requestId: string | null = null,
   ) {
     // A proxy may answer with anything.
     const [type, title, detail, message] = [problem.type, problem.title, problem.detail, problem.message].map(textOf);
@@ -27,6 +30,7 @@ export class TenonError extends Error {
     this.detail = detail ?? message ?? NO_DETAIL;
     this.type = type?.replace("urn:tenon:problem:", "") ?? null;
     this.title = title ?? `HTTP status ${status}`;
+    this.requestId = textOf(problem.instance) ?? requestId;
     this.errors = Array.isArray(problem.errors) ? problem.errors : [];
   }
 }

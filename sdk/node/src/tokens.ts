@@ -44,6 +44,8 @@ export function tokenVerifier(settings: {
   environmentId: string;
 }): (token: string) => Promise<UserTokenClaims> {
   const url = new URL(`${checkedUrl(settings.url)}/.well-known/jwks.json`);
+  const issuer = checked("issuer", settings.issuer);
+  const environmentId = checked("environmentId", settings.environmentId);
   const remote = createRemoteJWKSet(url, { cacheMaxAge: KEY_SET_MAX_AGE_MS });
   const keySet: JWTVerifyGetKey = async (header, token) => {
     try {
@@ -59,11 +61,11 @@ export function tokenVerifier(settings: {
       algorithms: ["ES256"],
       audience: "tenon",
       clockTolerance: CLOCK_TOLERANCE_S,
-      issuer: settings.issuer,
-      requiredClaims: ["sub", "env", "exp"],
+      issuer,
+      requiredClaims: ["iss", "sub", "env", "exp"],
       typ: "tenon-user+jwt",
     });
-    if (payload.env !== settings.environmentId) {
+    if (payload.env !== environmentId) {
       throw new errors.JWTClaimValidationFailed("token of another environment", payload, "env", "check_failed");
     }
     if (payload.hosted) {
@@ -71,4 +73,10 @@ export function tokenVerifier(settings: {
     }
     return payload;
   };
+}
+
+/** Returns a setting. A missing one, such as an unset variable, would not be compared. */
+function checked(name: string, value: unknown): string {
+  if (typeof value !== "string" || !value) throw new TypeError(`${name} is missing`);
+  return value;
 }

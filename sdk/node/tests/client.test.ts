@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { Tenon, TenonError } from "@tenon/node";
@@ -267,3 +268,46 @@ export async function wrong(tenon: Tenon): Promise<void> {
   // @ts-expect-error: the path is no list
   tenon.list("/environment");
 }
+
+test("a path that is not of the API is refused before it is sent", async () => {
+  await using server = await FakeServer.start();
+  const tenon = client(server);
+  for (const path of [".evil.test/users", "users", "/users/joe%2Ftoken", "/users/x/../y", "/users?x", "/users#x", "//x/.."]) {
+    await assert.rejects(tenon.call("GET", path as "/users"), { name: "TypeError" });
+  }
+  assert.deepEqual(server.received, []);
+});
+
+test("a signal ends a call, also between its attempts", async () => {
+  for (const answer of [json(503, { message: "busy" }, { "retry-after": "60" }), () => {}]) {
+    await using server = await FakeServer.start(answer);
+    const controller = new AbortController();
+    const call = client(server).call("GET", "/environment", { signal: controller.signal });
+    while (server.received.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    controller.abort(new Error("the visitor has left"));
+    await assert.rejects(call, { message: "the visitor has left" });
+  }
+});
+
+test("an answer that is no page of a list is an error", async () => {
+  for (const body of [{}, [], { data: {} }]) {
+    await using server = await FakeServer.start(json(200, body));
+    const error = await rejection(client(server).list("/users").next());
+    assert.match(error.message, /not a page of a list: check the URL/);
+  }
+});
+
+test("a request names the client and its version, and an error the request", async () => {
+  await using server = await FakeServer.start(json(403, { message: "Forbidden" }, { "apigw-requestid": "JKJ=" }), problem(404, "not-found", { instance: "K=" }));
+  const get = () => rejection(client(server).call("GET", "/environment"));
+  assert.deepEqual([(await get()).requestId, (await get()).requestId], ["JKJ=", "K="]);
+  const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  assert.equal(server.received[0]?.headers["user-agent"], `tenon-node/${version}`);
+});
+
+test("an optional value may be undefined", async () => {
+  await using server = await FakeServer.start(json(200, { data: [] }));
+  const email: string | undefined = undefined;
+  await client(server).list("/users", { query: { email, limit: 1 } }).next();
+  assert.equal(server.received[0]?.url, "/base/users?limit=1");
+});

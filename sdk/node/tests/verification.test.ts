@@ -133,3 +133,12 @@ test("an unreadable key set and an invalid token cause different errors", async 
   await assert.rejects(tokenVerifier({ url: "http://127.0.0.1:9", ...settings })(await sign()), KeySetError);
   assert.throws(() => tokenVerifier({ url: "http://api.example.com", ...settings }), TypeError);
 });
+
+test("an unset issuer or environment is refused", () => {
+  const settings = { url: "https://api.example.com", issuer: "urn:tenon", environmentId: "e" };
+  for (const name of ["issuer", "environmentId"]) {
+    for (const value of [undefined, ""]) {
+      assert.throws(() => tokenVerifier({ ...settings, [name]: value }), { message: `${name} is missing` });
+    }
+  }
+});

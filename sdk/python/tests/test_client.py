@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 from fake_server import Answer, FakeServer, answer, busy, disconnect, problem
+from typing_extensions import get_type_hints, is_typeddict
 
-from tenon_client import Tenon, TenonError
+from tenon_client import Tenon, TenonError, models
 from tenon_client.retries import pause
 
 Serve = Callable[..., tuple[FakeServer, Tenon]]
@@ -285,3 +286,41 @@ def test_response_that_is_not_json_is_an_error(serve: Serve, status: int) -> Non
     _, tenon = serve(answer(status, "<html>"))
     with pytest.raises(TenonError, match="not JSON"):
         tenon.get_environment()
+
+
+def test_post_with_a_given_idempotency_key_is_repeated_where_the_response_is_returned(serve: Serve) -> None:
+    server, tenon = serve(disconnect, answer(201, {"userId": "u"}, {"etag": '"0"'}))
+    response = tenon.request("post", "/users", body={"username": "joe"}, headers={"Idempotency-Key": "key"})
+    assert response.headers["etag"] == '"0"'
+    assert [one.headers["idempotency-key"] for one in server.received] == ["key", "key"]
+
+
+def test_answer_that_is_no_page_of_a_list_is_an_error(serve: Serve) -> None:
+    for body in ({}, [], {"data": {}}):
+        _, tenon = serve(answer(200, body))
+        with pytest.raises(TenonError, match="not a page of a list: check the URL"):
+            list(tenon.list_users())
+
+
+def test_request_names_the_client(serve: Serve) -> None:
+    server, tenon = serve(answer(200, {}))
+    tenon.get_environment()
+    assert server.received[0].headers["user-agent"].startswith("tenon-client/")
+
+
+def test_key_is_not_sent_to_a_proxy_without_tls(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    with FakeServer() as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        monkeypatch.delenv("no_proxy", raising=False)
+        server, tenon = serve(answer(200, {}))
+        tenon.get_environment()
+        assert (len(server.received), proxy.received) == (1, [])
+
+
+MODELS = [name for name, model in vars(models).items() if is_typeddict(model)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_types_of_a_model_can_be_evaluated_as_frameworks_do(name: str) -> None:
+    assert get_type_hints(getattr(models, name), include_extras=True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -74,12 +75,12 @@ def key_pair() -> tuple[dict[str, Any], Sign]:
     key = ec.generate_private_key(ec.SECP256R1())
     jwk = jwt.algorithms.ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
 
-    def sign(typ: str = "tenon-user+jwt", **changes: Any) -> str:
+    def sign(typ: str = "tenon-user+jwt", kid: str = "k1", **changes: Any) -> str:
         now = int(time.time())
         claims = {"iss": ISSUER, "aud": "tenon", "sub": "user", "env": "environment", "mode": "read"}
         claims = {**claims, "iat": now, "exp": now + 60, **changes}
         present = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(present, key, "ES256", {"typ": typ, "kid": "k1"})
+        return jwt.encode(present, key, "ES256", {"typ": typ, "kid": kid})
 
     return {**jwk, "kid": "k1", "use": "sig", "alg": "ES256"}, sign
 
@@ -118,3 +119,43 @@ def test_malformed_token_says_nothing_about_the_key_set() -> None:
         for token in (cast(str, None), "", "a", "a.b.c", "\ud800.a.b", "é.a.b", "\x00"):
             with pytest.raises(jwt.DecodeError):
                 verifier.verify(token)
+
+
+def test_unset_issuer_or_environment_is_refused() -> None:
+    unset: Any = None
+    for value in ("", unset):
+        with pytest.raises(ValueError, match="issuer is missing"):
+            TokenVerifier("https://api.example.com", issuer=value, environment_id="environment")
+        with pytest.raises(ValueError, match="environment_id is missing"):
+            TokenVerifier("https://api.example.com", issuer=ISSUER, environment_id=value)
+
+
+def test_token_with_a_known_key_does_not_wait_for_a_key_set_that_others_request() -> None:
+    (jwk, sign), asked, ended = key_pair(), threading.Event(), threading.Event()
+
+    def hang(_: object) -> None:
+        asked.set()
+        ended.wait(60)
+
+    with FakeServer(answer(200, {"keys": [jwk]}), hang) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        verifier.verify(sign())
+        # An unknown key may be a new one, half a minute after the last request.
+        verifier._key_set.cooldown_duration = 0
+        unknown = sign(kid="k2")
+
+        def verify_unknown() -> None:
+            with pytest.raises(jwt.PyJWTError):
+                verifier.verify(unknown)
+
+        forged = threading.Thread(target=verify_unknown)
+        forged.start()
+        assert asked.wait(60)
+        assert verifier.verify(sign())["sub"] == "user"
+        assert forged.is_alive()
+        ended.set()
+        forged.join(60)
+        # It could not be read, and is not requested again at once.
+        with pytest.raises(jwt.PyJWKClientConnectionError, match="a moment ago"):
+            verifier.verify(unknown)
+    assert len(server.received) == 2

@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,12 @@ from typing_extensions import Self
 from .errors import TenonError
 from .retries import IN_PROGRESS, MAX_RUN, is_transient, pause, seconds_of
 from .urls import checked_url
+
+try:
+    _VERSION = version("tenon-client")
+except PackageNotFoundError:
+    # Not installed, but part of the sources of an app.
+    _VERSION = "source"
 
 
 class Caller:
@@ -30,8 +37,10 @@ class Caller:
         Raises a `ValueError` if `url` or `key` is invalid.
         """
         self._retries = retries
-        headers = {"authorization": f"Bearer {_checked_key(key)}"}
-        self._http = httpx.Client(base_url=checked_url(url), headers=headers, timeout=timeout)
+        headers = {"authorization": f"Bearer {_checked_key(key)}", "user-agent": f"tenon-client/{_VERSION}"}
+        # Without TLS there is only this machine, and no proxy must read the key.
+        mounts = {"http://": httpx.HTTPTransport()}
+        self._http = httpx.Client(base_url=checked_url(url), headers=headers, timeout=timeout, mounts=mounts)
 
     def __enter__(self) -> Self:
         """Returns the client, which is closed at the end of the context."""
@@ -58,7 +67,8 @@ class Caller:
         """Sends a request and returns its response, for example to read the `ETag`.
 
         Raises a `TenonError` if the request is rejected. A request that is repeatable, by default a
-        GET and one that reveals a credential or issues a token, is repeated after network errors,
+        GET, one that reveals a credential or issues a token, and a POST with the header
+        `Idempotency-Key` where the endpoint has one, is repeated after network errors,
         429, 502, 503, 504 and a 500 of API Gateway, and any request after 429. While an earlier
         attempt with the same idempotency key is still running, waits for it for up to half a
         minute.
@@ -66,15 +76,18 @@ class Caller:
         # Otherwise the key could be sent to another server, or the request to another endpoint.
         if not path.startswith("/") or "#" in path or re.search(r"/\.+(/|$)", path.partition("?")[0]):
             raise ValueError(f"the path must begin with / and have no segments of dots, and no #: {path!r}")
+        method = method.upper()
+        headers = {name.lower(): value for name, value in (headers or {}).items() if value is not None}
         if is_repeatable is None:
-            is_repeatable = method == "GET" or (method == "POST" and path.endswith(("/reveal", "/token")))
+            changes_nothing = method == "GET" or (method == "POST" and path.endswith(("/reveal", "/token")))
+            is_repeatable = changes_nothing or (method == "POST" and "idempotency-key" in headers)
         request = self._http.build_request(
             method,
             path,
             json=body,
             # An empty query would remove that of the path.
             params={name: _text(value) for name, value in (query or {}).items() if value is not None} or None,
-            headers={name: value for name, value in (headers or {}).items() if value is not None},
+            headers=headers,
         )
         attempt, waits, runs_until = 1, 0, None
         while True:
@@ -89,7 +102,8 @@ class Caller:
                 if response.is_success:
                     return response
                 retry_after = seconds_of(response.headers.get("retry-after"))
-                error = TenonError(response.status_code, _document(response), retry_after)
+                request_id = response.headers.get("apigw-requestid")
+                error = TenonError(response.status_code, _document(response), retry_after, request_id)
                 if error.type == IN_PROGRESS and self._retries > 0:
                     # This attempt was too early, and does not count.
                     waits += 1
@@ -116,7 +130,7 @@ class Caller:
 
     def _create(self, path: str, body: Any, idempotency_key: str | None) -> Any:
         """Returns the body of the response to a POST with an idempotency key."""
-        headers = {"idempotency-key": idempotency_key or str(uuid.uuid4())}
+        headers = {"idempotency-key": str(uuid.uuid4()) if idempotency_key is None else idempotency_key}
         return self._call("POST", path, body=body, headers=headers, is_repeatable=True)
 
     def _list(self, path: str, query: dict[str, Any]) -> Iterator[Any]:
@@ -124,7 +138,11 @@ class Caller:
         cursor = None
         while True:
             page = self._call("GET", path, query={**query, "cursor": cursor})
-            yield from page["data"] if "data" in page else page["errors"]
+            page = page if isinstance(page, dict) else {}
+            items = page.get("data", page.get("errors"))
+            if not isinstance(items, list):
+                raise TenonError(200, {"detail": "the response is not a page of a list: check the URL of the API"})
+            yield from items
             cursor = page.get("cursor")
             if cursor is None:
                 return

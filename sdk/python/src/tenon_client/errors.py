@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 class TenonError(Exception):
     """Rejected request: a problem document, or an error of API Gateway, which has no `type`."""
 
-    def __init__(self, status: int, problem: dict[str, Any], retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, problem: dict[str, Any], retry_after: int | None = None, request_id: str | None = None
+    ) -> None:
         self.status = status
         #: Seconds after which the API asks to repeat the request, if it does.
         self.retry_after = retry_after
@@ -23,6 +25,8 @@ class TenonError(Exception):
         self.type: str | None = type_ and type_.removeprefix("urn:tenon:problem:")
         self.title: str = title or f"HTTP status {status}"
         self.detail: str = detail or message or "no description"
+        #: Id of the request, by which the operator finds it in the logs.
+        self.request_id: str | None = _text(problem, "instance") or request_id
         errors = problem.get("errors")
         #: Invalid, taken or unprocessed fields.
         self.errors: list[FieldError] = errors if isinstance(errors, list) else []
@@ -32,7 +36,7 @@ class TenonError(Exception):
 
     def __reduce__(self) -> tuple[type[TenonError], tuple[Any, ...]]:
         """Returns what a copy is made of, for example in another process."""
-        return type(self), (self.status, self.problem, self.retry_after)
+        return type(self), (self.status, self.problem, self.retry_after, self.request_id)
 
 
 def _text(problem: dict[str, Any], name: str) -> str | None:

@@ -6,11 +6,6 @@ from typing import Any, Literal, TypeAlias
 
 from typing_extensions import NotRequired, TypedDict
 
-AccessKeyId: TypeAlias = "str"
-
-#: Actor of a change.
-Actor: TypeAlias = "dict[str, Any]"
-
 
 class Attempt(TypedDict):
     """Attempt to send a record to a destination."""
@@ -25,10 +20,6 @@ class Attempt(TypedDict):
     status: int | None
 
 
-#: Result of an item.
-BatchResult: TypeAlias = "CreatedBatchResult | ConflictBatchResult | InvalidBatchResult"
-
-
 class BusCredentials(TypedDict):
     """Access to the account of a bus: masked access keys, or a role."""
 
@@ -37,14 +28,6 @@ class BusCredentials(TypedDict):
     #: External id with which Tenon assumes a role for this destination, and no other.
     externalId: ExternalId
     roleArn: NotRequired[RoleArn | None]
-
-
-BusName: TypeAlias = "str"
-
-#: State of the circuit.
-Circuit: TypeAlias = "Literal['closed', 'open']"
-
-Color: TypeAlias = "str"
 
 
 class ConflictBatchResult(TypedDict):
@@ -119,10 +102,6 @@ class CreateUserList(TypedDict):
     users: list[CreateUser]
 
 
-#: Users to create, in an object or as a list.
-CreateUsers: TypeAlias = "CreateUserList | list[CreateUser]"
-
-
 class CreateWorkflow(TypedDict):
     """Body of a request to create a workflow."""
 
@@ -177,9 +156,6 @@ class Credential(TypedDict):
     userId: UserId
 
 
-CredentialId: TypeAlias = "str"
-
-
 class CredentialInput(TypedDict):
     """Credential of an installation: an existing one of the user, or data that is stored in a new one
     or replaces that of the present one.
@@ -199,10 +175,6 @@ class CredentialList(TypedDict):
     cursor: NotRequired[str]
     #: Items of the page.
     data: list[Credential]
-
-
-#: Status of a credential.
-CredentialStatus: TypeAlias = "Literal['valid', 'invalid']"
 
 
 class CredentialType(TypedDict):
@@ -275,15 +247,6 @@ class DeliveryList(TypedDict):
     data: list[Delivery]
 
 
-#: Status of a delivery.
-DeliveryStatus: TypeAlias = "Literal['delivered', 'pending', 'failed', 'cancelled']"
-
-#: Destination as the API returns it.
-Destination: TypeAlias = "EventbridgeDestination | WebhookDestination"
-
-DestinationId: TypeAlias = "str"
-
-
 class DestinationList(TypedDict):
     """Page of a list."""
 
@@ -291,15 +254,6 @@ class DestinationList(TypedDict):
     cursor: NotRequired[str]
     #: Items of the page.
     data: list[Destination]
-
-
-#: Type of a destination.
-DestinationType: TypeAlias = "Literal['eventbridge', 'webhook']"
-
-#: Destination with its secret, which is returned only once.
-DestinationWithSecret: TypeAlias = "EventbridgeDestinationWithSecret | WebhookDestinationWithSecret"
-
-Email: TypeAlias = "str"
 
 
 class Environment(TypedDict):
@@ -314,12 +268,6 @@ class Environment(TypedDict):
     scope: Scope
     #: Version of Tenon that serves the API.
     version: str
-
-
-EnvironmentId: TypeAlias = "str"
-
-#: Purpose of an environment.
-EnvironmentKind: TypeAlias = "Literal['live', 'test']"
 
 
 #: Error as shown to callers: the same object in the API, in webhooks and on event buses.
@@ -377,9 +325,6 @@ class ErrorGroups(TypedDict):
     histogram: list[HistogramBar]
 
 
-ErrorId: TypeAlias = "str"
-
-
 class ErrorList(TypedDict):
     """List of errors to record."""
 
@@ -434,9 +379,6 @@ class Event(TypedDict):
     workflowId: WorkflowId | None
 
 
-EventId: TypeAlias = "str"
-
-
 class EventList(TypedDict):
     """Page of a list."""
 
@@ -444,9 +386,6 @@ class EventList(TypedDict):
     cursor: NotRequired[str]
     #: Items of the page.
     data: list[Event]
-
-
-EventType: TypeAlias = "Literal['installation.created', 'installation.updated', 'installation.deleted', 'workflow.created', 'workflow.updated', 'workflow.activated', 'workflow.deactivated', 'workflow.deleted', 'credential.created', 'credential.replaced', 'credential.invalid', 'credential.valid', 'credential.deleted', 'user.disabled', 'user.enabled', 'user.deleted']"
 
 
 class EventWithDeliveries(TypedDict):
@@ -565,9 +504,6 @@ class ExchangeTicket(TypedDict):
     ticket: Ticket
 
 
-ExternalId: TypeAlias = "str"
-
-
 class Field(TypedDict):
     """Field of a form."""
 
@@ -612,12 +548,6 @@ class FieldInput(TypedDict):
     type: FieldType
 
 
-FieldName: TypeAlias = "str"
-
-#: Type of the value of a field.
-FieldType: TypeAlias = "Literal['text', 'secret', 'url', 'number', 'boolean', 'select']"
-
-
 class Filter(TypedDict):
     """Restricts the records that a destination receives. An empty or absent list matches every record;
     all other lists must match. A list does not match a record without the attribute, except that
@@ -632,11 +562,6 @@ class Filter(TypedDict):
     userId: NotRequired[list[UserId]]
     #: Ids of workflows.
     workflowId: NotRequired[list[WorkflowId]]
-
-
-Fingerprint: TypeAlias = "str"
-
-Font: TypeAlias = "str"
 
 
 class GatewayError(TypedDict):
@@ -662,10 +587,6 @@ class Health(TypedDict):
     status: HealthStatus
 
 
-#: Summary of the health of a destination.
-HealthStatus: TypeAlias = "Literal['disabled', 'failing', 'retrying', 'healthy']"
-
-
 class Hint(TypedDict):
     """Explanation of errors for the user."""
 
@@ -674,10 +595,6 @@ class Hint(TypedDict):
     match: Text200
     #: Explanation.
     text: Text500
-
-
-#: Action that a user can take about an error.
-HintAction: TypeAlias = "Literal['reconnect']"
 
 
 class HintInput(TypedDict):
@@ -697,9 +614,6 @@ class HistogramBar(TypedDict):
     count: int
     #: Start of the part.
     start: Timestamp
-
-
-Icon: TypeAlias = "str"
 
 
 class InstallLink(TypedDict):
@@ -748,10 +662,6 @@ class InstallationList(TypedDict):
     cursor: NotRequired[str]
     #: Items of the page.
     data: list[Installation]
-
-
-#: Status of an installation.
-InstallationStatus: TypeAlias = "Literal['active', 'inactive', 'needs-attention']"
 
 
 class InstallationSummary(TypedDict):
@@ -804,9 +714,6 @@ class Integration(TypedDict):
     version: int
     #: Workflows that an installation creates.
     workflows: list[WorkflowTemplate]
-
-
-IntegrationId: TypeAlias = "str"
 
 
 class IntegrationList(TypedDict):
@@ -865,15 +772,6 @@ class Jwks(TypedDict):
     keys: list[Jwk]
 
 
-KeyId: TypeAlias = "str"
-
-#: Language of the modal.
-Language: TypeAlias = "Literal['en', 'de', 'fr', 'es', 'pt', 'ja']"
-
-#: Key-value pairs that the customer attaches to a user: at most 50 pairs and 8 KiB in total.
-Metadata: TypeAlias = "dict[str, str]"
-
-
 class Modal(TypedDict):
     """Defaults of the modal."""
 
@@ -914,9 +812,6 @@ class OptionInput(TypedDict):
     label: Text128
     #: Value, unique within the select.
     value: Text256
-
-
-Origin: TypeAlias = "str"
 
 
 class Palette(TypedDict):
@@ -1007,11 +902,6 @@ class PatchWorkflow(TypedDict):
     settings: NotRequired[Settings | None]
 
 
-Pattern: TypeAlias = "str"
-
-Principal: TypeAlias = "str"
-
-
 class Problem(TypedDict):
     """Error response (RFC 9457)."""
 
@@ -1088,18 +978,11 @@ class RecordError(TypedDict):
     executionId: Text256
 
 
-#: One error, or up to 100 as `{"errors": […]}`.
-RecordErrors: TypeAlias = "RecordError | ErrorList"
-
-
 class RecordedErrors(TypedDict):
     """Ids of recorded errors."""
 
     #: Ids of the errors, in the order of the request.
     ids: list[ErrorId]
-
-
-Region: TypeAlias = "str"
 
 
 class ReplaceCredential(TypedDict):
@@ -1135,9 +1018,6 @@ class Replay(TypedDict):
     updatedAt: Timestamp
 
 
-ReplayId: TypeAlias = "str"
-
-
 class ReplayList(TypedDict):
     """Page of a list."""
 
@@ -1166,10 +1046,6 @@ class ReplayRequest(TypedDict):
     until: NotRequired[Timestamp]
 
 
-#: Status of a replay.
-ReplayStatus: TypeAlias = "Literal['running', 'done', 'cancelled']"
-
-
 class RevealedCredential(TypedDict):
     """Credential with its decrypted data."""
 
@@ -1179,17 +1055,6 @@ class RevealedCredential(TypedDict):
     data: dict[str, Any]
     #: Type of the credential.
     type: Text128
-
-
-RoleArn: TypeAlias = "str"
-
-#: Choice between the default palettes.
-Scheme: TypeAlias = "Literal['light', 'dark', 'auto']"
-
-#: Permission of an API key.
-Scope: TypeAlias = "Literal['manage', 'engine', 'read']"
-
-Secret: TypeAlias = "str"
 
 
 class SelectOption(TypedDict):
@@ -1237,12 +1102,6 @@ class SetCredentialStatus(TypedDict):
     status: CredentialStatus
 
 
-Settings: TypeAlias = "dict[str, Any]"
-
-#: Sort order of records.
-SortOrder: TypeAlias = "Literal['asc', 'desc']"
-
-
 class StartReplay(TypedDict):
     """Selection of the records to replay, of those that the destination wants: a time range, a list of
     ids, or all whose delivery is pending, failed or was cancelled.
@@ -1269,9 +1128,6 @@ class StartedReplay(TypedDict):
     replayId: ReplayId
 
 
-Subscription: TypeAlias = "Literal['error', 'installation.*', 'installation.created', 'installation.updated', 'installation.deleted', 'workflow.*', 'workflow.created', 'workflow.updated', 'workflow.activated', 'workflow.deactivated', 'workflow.deleted', 'credential.*', 'credential.created', 'credential.replaced', 'credential.invalid', 'credential.valid', 'credential.deleted', 'user.*', 'user.disabled', 'user.enabled', 'user.deleted']"
-
-
 class Success(TypedDict):
     """Confirmation of success."""
 
@@ -1288,30 +1144,6 @@ class TestResult(TypedDict):
     delivered: bool
 
 
-Text1000: TypeAlias = "str"
-
-Text128: TypeAlias = "str"
-
-Text200: TypeAlias = "str"
-
-Text250: TypeAlias = "str"
-
-Text256: TypeAlias = "str"
-
-Text500: TypeAlias = "str"
-
-Text512: TypeAlias = "str"
-
-#: Theme of the modal.
-Theme: TypeAlias = "Scheme | Palettes"
-
-ThemeInput: TypeAlias = "Scheme | PalettesInput"
-
-Ticket: TypeAlias = "str"
-
-Timestamp: TypeAlias = "str"
-
-
 class Token(TypedDict):
     """User token."""
 
@@ -1319,12 +1151,6 @@ class Token(TypedDict):
     expiresAt: Timestamp
     #: JWT, signed with ES256; sent as `Authorization: Bearer <token>`.
     token: str
-
-
-#: Permissions of a user token. Each mode includes those before it.
-TokenMode: TypeAlias = "Literal['read', 'install', 'manage']"
-
-TtlSeconds: TypeAlias = "int"
 
 
 class UpdateUser(TypedDict):
@@ -1358,9 +1184,6 @@ class User(TypedDict):
     username: Username
 
 
-UserId: TypeAlias = "str"
-
-
 class UserList(TypedDict):
     """Page of a list."""
 
@@ -1368,15 +1191,6 @@ class UserList(TypedDict):
     cursor: NotRequired[str]
     #: Items of the page.
     data: list[User]
-
-
-#: userId, username or email address
-UserRef: TypeAlias = "str"
-
-#: Status of a user.
-UserStatus: TypeAlias = "Literal['active', 'disabled']"
-
-Username: TypeAlias = "str"
 
 
 class WebhookDestination(TypedDict):
@@ -1449,9 +1263,6 @@ class WebhookDestinationWithSecret(TypedDict):
     verified: bool
 
 
-WebhookUrl: TypeAlias = "str"
-
-
 class Workflow(TypedDict):
     """Workflow as the API returns it."""
 
@@ -1477,9 +1288,6 @@ class Workflow(TypedDict):
     workflowId: WorkflowId
 
 
-WorkflowId: TypeAlias = "str"
-
-
 class WorkflowInput(TypedDict):
     """Workflow that an installation creates."""
 
@@ -1488,9 +1296,6 @@ class WorkflowInput(TypedDict):
     key: WorkflowKey
     #: Display name, with which the name of each user's workflow begins.
     name: Text200
-
-
-WorkflowKey: TypeAlias = "str"
 
 
 class WorkflowList(TypedDict):
@@ -1518,3 +1323,202 @@ class WorkflowTemplate(TypedDict):
     key: WorkflowKey
     #: Display name, with which the name of each user's workflow begins.
     name: Text200
+
+
+AccessKeyId: TypeAlias = str
+
+KeyId: TypeAlias = str
+
+UserId: TypeAlias = str
+
+#: Result of an item.
+BatchResult: TypeAlias = CreatedBatchResult | ConflictBatchResult | InvalidBatchResult
+
+BusName: TypeAlias = str
+
+#: State of the circuit.
+Circuit: TypeAlias = Literal["closed", "open"]
+
+Color: TypeAlias = str
+
+#: Users to create, in an object or as a list.
+CreateUsers: TypeAlias = CreateUserList | list[CreateUser]
+
+CredentialId: TypeAlias = str
+
+#: Status of a credential.
+CredentialStatus: TypeAlias = Literal["valid", "invalid"]
+
+#: Status of a delivery.
+DeliveryStatus: TypeAlias = Literal["delivered", "pending", "failed", "cancelled"]
+
+#: Destination as the API returns it.
+Destination: TypeAlias = EventbridgeDestination | WebhookDestination
+
+DestinationId: TypeAlias = str
+
+#: Type of a destination.
+DestinationType: TypeAlias = Literal["eventbridge", "webhook"]
+
+#: Destination with its secret, which is returned only once.
+DestinationWithSecret: TypeAlias = EventbridgeDestinationWithSecret | WebhookDestinationWithSecret
+
+Email: TypeAlias = str
+
+EnvironmentId: TypeAlias = str
+
+#: Purpose of an environment.
+EnvironmentKind: TypeAlias = Literal["live", "test"]
+
+ErrorId: TypeAlias = str
+
+EventId: TypeAlias = str
+
+EventType: TypeAlias = Literal[
+    "installation.created",
+    "installation.updated",
+    "installation.deleted",
+    "workflow.created",
+    "workflow.updated",
+    "workflow.activated",
+    "workflow.deactivated",
+    "workflow.deleted",
+    "credential.created",
+    "credential.replaced",
+    "credential.invalid",
+    "credential.valid",
+    "credential.deleted",
+    "user.disabled",
+    "user.enabled",
+    "user.deleted",
+]
+
+ExternalId: TypeAlias = str
+
+FieldName: TypeAlias = str
+
+#: Type of the value of a field.
+FieldType: TypeAlias = Literal["text", "secret", "url", "number", "boolean", "select"]
+
+Fingerprint: TypeAlias = str
+
+Font: TypeAlias = str
+
+#: Summary of the health of a destination.
+HealthStatus: TypeAlias = Literal["disabled", "failing", "retrying", "healthy"]
+
+#: Action that a user can take about an error.
+HintAction: TypeAlias = Literal["reconnect"]
+
+Icon: TypeAlias = str
+
+#: Status of an installation.
+InstallationStatus: TypeAlias = Literal["active", "inactive", "needs-attention"]
+
+IntegrationId: TypeAlias = str
+
+#: Language of the modal.
+Language: TypeAlias = Literal["en", "de", "fr", "es", "pt", "ja"]
+
+#: Key-value pairs that the customer attaches to a user: at most 50 pairs and 8 KiB in total.
+Metadata: TypeAlias = dict[str, str]
+
+Origin: TypeAlias = str
+
+Pattern: TypeAlias = str
+
+Principal: TypeAlias = str
+
+#: One error, or up to 100 as `{"errors": […]}`.
+RecordErrors: TypeAlias = RecordError | ErrorList
+
+Region: TypeAlias = str
+
+ReplayId: TypeAlias = str
+
+#: Status of a replay.
+ReplayStatus: TypeAlias = Literal["running", "done", "cancelled"]
+
+RoleArn: TypeAlias = str
+
+#: Choice between the default palettes.
+Scheme: TypeAlias = Literal["light", "dark", "auto"]
+
+#: Permission of an API key.
+Scope: TypeAlias = Literal["manage", "engine", "read"]
+
+Secret: TypeAlias = str
+
+Settings: TypeAlias = dict[str, Any]
+
+#: Sort order of records.
+SortOrder: TypeAlias = Literal["asc", "desc"]
+
+Subscription: TypeAlias = Literal[
+    "error",
+    "installation.*",
+    "installation.created",
+    "installation.updated",
+    "installation.deleted",
+    "workflow.*",
+    "workflow.created",
+    "workflow.updated",
+    "workflow.activated",
+    "workflow.deactivated",
+    "workflow.deleted",
+    "credential.*",
+    "credential.created",
+    "credential.replaced",
+    "credential.invalid",
+    "credential.valid",
+    "credential.deleted",
+    "user.*",
+    "user.disabled",
+    "user.enabled",
+    "user.deleted",
+]
+
+Text1000: TypeAlias = str
+
+Text128: TypeAlias = str
+
+Text200: TypeAlias = str
+
+Text250: TypeAlias = str
+
+Text256: TypeAlias = str
+
+Text500: TypeAlias = str
+
+Text512: TypeAlias = str
+
+Ticket: TypeAlias = str
+
+Timestamp: TypeAlias = str
+
+#: Permissions of a user token. Each mode includes those before it.
+TokenMode: TypeAlias = Literal["read", "install", "manage"]
+
+TtlSeconds: TypeAlias = int
+
+#: userId, username or email address
+UserRef: TypeAlias = str
+
+#: Status of a user.
+UserStatus: TypeAlias = Literal["active", "disabled"]
+
+Username: TypeAlias = str
+
+WebhookUrl: TypeAlias = str
+
+WorkflowId: TypeAlias = str
+
+WorkflowKey: TypeAlias = str
+
+#: Actor of a change.
+Actor: TypeAlias = dict[str, Any]
+
+#: Theme of the modal.
+Theme: TypeAlias = Scheme | Palettes
+
+ThemeInput: TypeAlias = Scheme | PalettesInput

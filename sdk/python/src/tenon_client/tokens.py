@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 import jwt
 from typing_extensions import NotRequired, TypedDict
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 _KEY_SET_MAX_AGE = 300
 # Seconds within which the key set must arrive: concurrent verifications wait for it.
 _KEY_SET_TIMEOUT = 5
+# Seconds after a failure to read the key set in which it is not requested again.
+_FAILURE_COOLDOWN = 5
 # Tolerated difference of the clocks in seconds, also at the end of the lifetime.
 _CLOCK_TOLERANCE = 5
 
@@ -48,13 +52,15 @@ class TokenVerifier:
         `url` is the base URL of the API, and `issuer` the parameter `TokenIssuer` of the stack; its
         default is `urn:tenon:<account>:<region>:<stack>`.
 
-        Raises a `ValueError` if `url` is invalid.
+        Raises a `ValueError` if one of them is missing or `url` is invalid.
         """
         self._key_set = jwt.PyJWKClient(
             f"{checked_url(url)}/.well-known/jwks.json", lifespan=_KEY_SET_MAX_AGE, timeout=_KEY_SET_TIMEOUT
         )
-        self._issuer = issuer
-        self._environment_id = environment_id
+        self._fetching = threading.Lock()
+        self._failed_at = float("-inf")
+        self._issuer = _checked("issuer", issuer)
+        self._environment_id = _checked("environment_id", environment_id)
 
     def verify(self, token: str) -> UserTokenClaims:
         """Returns the claims of a valid token. Raises a `jwt.PyJWTError` otherwise.
@@ -65,13 +71,12 @@ class TokenVerifier:
         """
         if not isinstance(token, str) or not token.isascii():
             raise jwt.DecodeError("a token has ASCII characters only")
-        try:
-            key = self._key_set.get_signing_key_from_jwt(token).key
-        except (ValueError, OSError) as error:
-            raise jwt.PyJWKClientConnectionError(f"the key set cannot be read: {error}") from error
+        header = jwt.get_unverified_header(token)
+        if header.get("alg") != "ES256":
+            raise jwt.InvalidAlgorithmError("not signed with ES256")
         decoded = jwt.decode_complete(
             token,
-            key,
+            self._key(header.get("kid")).key,
             algorithms=["ES256"],
             audience="tenon",
             issuer=self._issuer,
@@ -84,3 +89,24 @@ class TokenVerifier:
         if claims.get("hosted"):
             raise jwt.InvalidTokenError("token of an install link")
         return claims
+
+    def _key(self, kid: Any) -> jwt.PyJWK:
+        """Returns a public key. One that is cached waits for no request."""
+        cached = self._key_set.jwk_set_cache.get() if self._key_set.jwk_set_cache else None
+        if cached and (known := self._key_set.match_kid(cached.keys, kid)):
+            return known
+        with self._fetching:
+            if time.monotonic() - self._failed_at < _FAILURE_COOLDOWN:
+                raise jwt.PyJWKClientConnectionError("the key set could not be read a moment ago")
+            try:
+                return self._key_set.get_signing_key(kid)
+            except (jwt.PyJWKClientConnectionError, ValueError, OSError) as error:
+                self._failed_at = time.monotonic()
+                raise jwt.PyJWKClientConnectionError(f"the key set cannot be read: {error}") from error
+
+
+def _checked(name: str, value: Any) -> str:
+    """Returns a setting. A missing one, such as an unset variable, would not be compared."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is missing")
+    return value
