@@ -7,6 +7,8 @@ mod composition;
 mod examples;
 #[expect(clippy::indexing_slicing, reason = "generates the document, never in a function")]
 mod requests;
+#[expect(clippy::indexing_slicing, reason = "generates the document, never in a function")]
+mod responses;
 
 use axum::{extract::State, http::HeaderMap, response::Response};
 use serde_json::Value;
@@ -30,6 +32,7 @@ pub fn document() -> Value {
     let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
     composition::simplify(&mut document);
     requests::complete(&mut document);
+    responses::complete(&mut document);
     examples::add(&mut document);
     // The order depends on the features of serde_json in the build.
     document.sort_all_objects();

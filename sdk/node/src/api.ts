@@ -1529,8 +1529,6 @@ export interface components {
             region: components["schemas"]["Region"];
             /** @description Waits between attempts, in seconds; each is up to 10 % longer. */
             retryPolicy: number[];
-            /** @description Secret that signs the requests to a webhook, `whsec_…`; absent for a bus. */
-            secret?: string;
             /** @description Trust policy of a role for this destination. */
             trustPolicy: {
                 [key: string]: unknown;
@@ -1895,29 +1893,19 @@ export interface components {
         Origin: string;
         /** @description Colors, radius and font. Absent members have their default. */
         Palette: {
-            /** @default null */
             accent?: components["schemas"]["Color"] | null;
-            /** @default null */
             background?: components["schemas"]["Color"] | null;
-            /** @default null */
             border?: components["schemas"]["Color"] | null;
-            /** @default null */
             danger?: components["schemas"]["Color"] | null;
-            /** @default null */
             font?: components["schemas"]["Font"] | null;
-            /** @default null */
             mutedText?: components["schemas"]["Color"] | null;
-            /** @default null */
             onAccent?: components["schemas"]["Color"] | null;
             /**
              * Format: int32
              * @description Radius of corners in pixels, 0 to 24.
-             * @default null
              */
             radius?: number | null;
-            /** @default null */
             surface?: components["schemas"]["Color"] | null;
-            /** @default null */
             text?: components["schemas"]["Color"] | null;
         };
         /** @description Colors, radius and font; absent members have their default. */
@@ -2490,7 +2478,7 @@ export interface components {
             /** @description Waits between attempts, in seconds; each is up to 10 % longer. */
             retryPolicy: number[];
             /** @description Secret that signs the requests to a webhook, `whsec_…`; absent for a bus. */
-            secret?: string;
+            secret: string;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -3066,7 +3054,7 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: {
+        requestBody: {
             content: {
                 "application/json": components["schemas"]["StartReplay"];
             };
@@ -3154,7 +3142,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DestinationWithSecret"];
+                    "application/json": components["schemas"]["WebhookDestinationWithSecret"];
                 };
             };
             400: components["responses"]["Malformed"];
@@ -4062,7 +4050,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: {
+        requestBody: {
             content: {
                 "application/json": components["schemas"]["CreateUser"];
             };
@@ -5202,7 +5190,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: {
+        requestBody: {
             content: {
                 "application/json": components["schemas"]["WorkflowSelector"];
             };
@@ -5255,7 +5243,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: {
+        requestBody: {
             content: {
                 "application/json": components["schemas"]["WorkflowSelector"];
             };

@@ -5,16 +5,20 @@ use serde_json::{Value, json};
 /// Members that may be absent but not null.
 const NEVER_NULL: [(&str, &str); 2] = [("UpdateUser", "metadata"), ("UpdateUser", "username")];
 
+/// Operations that require one of several optional members.
+const NEED_ONE_OF_SOME: [&str; 4] = ["activateWorkflow", "createUser", "deactivateWorkflow", "startReplay"];
+
 /// Documents that an absent body means `{}`, and that `null` means an absent member.
 pub(super) fn complete(document: &mut Value) {
     let mut schemas = document.pointer_mut("/components/schemas").map(Value::take).unwrap_or_default();
     let operations = document["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
     for operation in operations.filter_map(Value::as_object_mut).flat_map(|methods| methods.values_mut()) {
+        let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
         let Some(body) = operation.get_mut("requestBody") else { continue };
         let reference = body["content"]["application/json"]["schema"]["$ref"].as_str().unwrap_or_default();
         let schema = &schemas[reference.rsplit('/').next().unwrap_or_default()];
         let can_be_empty = schema["properties"].is_object() && schema["required"].is_null();
-        body["required"] = json!(!can_be_empty);
+        body["required"] = json!(!can_be_empty || NEED_ONE_OF_SOME.contains(&id.as_str()));
     }
     let schemas_of_requests = schemas.as_object_mut().into_iter().flatten();
     for (schema_name, schema) in schemas_of_requests.filter(|(_, schema)| schema["additionalProperties"] == false) {

@@ -483,8 +483,6 @@ class EventbridgeDestinationWithSecret(TypedDict):
     region: Region
     #: Waits between attempts, in seconds; each is up to 10 % longer.
     retryPolicy: list[int]
-    #: Secret that signs the requests to a webhook, `whsec_…`; absent for a bus.
-    secret: NotRequired[str]
     #: Trust policy of a role for this destination.
     trustPolicy: dict[str, Any]
     type: Literal["eventbridge"]
@@ -1250,7 +1248,7 @@ class WebhookDestinationWithSecret(TypedDict):
     #: Waits between attempts, in seconds; each is up to 10 % longer.
     retryPolicy: list[int]
     #: Secret that signs the requests to a webhook, `whsec_…`; absent for a bus.
-    secret: NotRequired[str]
+    secret: str
     type: Literal["webhook"]
     #: Time of the last change.
     updatedAt: Timestamp

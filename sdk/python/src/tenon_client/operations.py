@@ -81,7 +81,7 @@ class Tenon(Caller):
         """Lists the replays to a destination with their progress, newest first."""
         return self._list(f"/destinations/{path_segment(destination_id)}/replays", {"limit": limit})
 
-    def rotate_secret(self, destination_id: str) -> models.DestinationWithSecret:
+    def rotate_secret(self, destination_id: str) -> models.WebhookDestinationWithSecret:
         """Replaces the secret of a webhook. The new secret is returned only once; the previous one stays
         valid for 24 hours.
         """
