@@ -51,7 +51,11 @@ def _ordered(aliases: dict[str, Any]) -> list[str]:
     are evaluated later.
     """
     references = re.compile(r'"#/components/schemas/(\w+)"')
-    graph = {name: set(references.findall(json.dumps(schema))) & aliases.keys() for name, schema in aliases.items()}
+    graph = {
+        # Sorted, so that the order is the same in each run.
+        name: sorted(aliases.keys() & references.findall(json.dumps(schema)))
+        for name, schema in aliases.items()
+    }
     return list(TopologicalSorter(graph).static_order())
 
 
