@@ -153,10 +153,10 @@ impl PendingDeliveries {
         Ok(unwritten.into_iter().collect())
     }
 
-    /// Records how deliveries ended at their first attempts, after replays had queued their records.
-    /// If the replays are cancelled, the deliveries remain with these statuses. One `BatchGetItem`
-    /// per 100 deliveries, another one if some of them wait, and one write for each that waits for
-    /// a replay.
+    /// Records how deliveries ended at their first attempts, after replays had queued their
+    /// records. If the replays are cancelled, the deliveries remain with these statuses. One
+    /// `BatchGetItem` per 100 deliveries, another one if some of them wait, and one write for each
+    /// that waits for a replay.
     pub async fn set_former(
         &self,
         route: Route,

@@ -30,9 +30,9 @@ function useWidth(element) {
   return width;
 }
 
-// Follows the pointer and the arrow keys over bars. Returns the bar that is shown, the first and the
-// last bar of the selection, and the handlers of the events. `select` gets the first and the last
-// bar.
+// Follows the pointer and the arrow keys over bars. Returns the bar that is shown, the first and
+// the last bar of the selection, and the handlers of the events. `select` gets the first and the
+// last bar.
 function useSelection(count, barAt, select) {
   const [range, setRange] = useState(null);
   const [shown, setShown] = useState(null);
