@@ -1497,7 +1497,7 @@ export interface components {
              */
             verified: boolean;
         };
-        /** @description Destination with its secret, which is returned only once. */
+        /** @description New bus. */
         EventbridgeDestinationWithSecret: {
             /** @description Creation time. */
             createdAt: components["schemas"]["Timestamp"];
@@ -2477,7 +2477,7 @@ export interface components {
             name: components["schemas"]["Text256"] | null;
             /** @description Waits between attempts, in seconds; each is up to 10 % longer. */
             retryPolicy: number[];
-            /** @description Secret that signs the requests to a webhook, `whsec_…`; absent for a bus. */
+            /** @description Secret that signs the requests, `whsec_…`. */
             secret: string;
             /**
              * @description discriminator enum property added by openapi-typescript

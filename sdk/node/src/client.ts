@@ -194,6 +194,8 @@ export class Tenon {
       let text: string;
       const timeout = AbortSignal.timeout(this.#timeoutMs);
       const signal = given ? AbortSignal.any([given, timeout]) : timeout;
+      // `any` holds its sources weakly: without a listener this one could be collected.
+      timeout.addEventListener("abort", () => {}, { once: true });
       try {
         // Tenon does not redirect, and the key is for its URL alone.
         response = await fetch(url, { method, headers, signal, body: content, redirect: "manual" });

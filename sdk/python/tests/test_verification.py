@@ -159,3 +159,12 @@ def test_token_with_a_known_key_does_not_wait_for_a_key_set_that_others_request(
         with pytest.raises(jwt.PyJWKClientConnectionError, match="a moment ago"):
             verifier.verify(unknown)
     assert len(server.received) == 2
+
+
+def test_key_set_is_requested_again_at_once_if_there_is_none() -> None:
+    jwk, sign = key_pair()
+    with FakeServer(answer(503, {}), answer(200, {"keys": [jwk]})) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        with pytest.raises(jwt.PyJWKClientConnectionError):
+            verifier.verify(sign())
+        assert verifier.verify(sign())["sub"] == "user"

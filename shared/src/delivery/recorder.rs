@@ -192,8 +192,9 @@ impl DeliveryRecorder {
     /// AWS calls of [`record`] per batch. First attempts: one `BatchWriteItem` per 25 items of
     /// delivered records, and of pending ones. Delivered records share one item per workflow or
     /// user and second (up to 100); a pending delivery takes two items, and is looked up before,
-    /// with one `BatchGetItem` per 100. One write for each failed or cancelled delivery, and up to
-    /// two `BatchGetItem` and another write if a replay has queued its record before. Pending
+    /// with one `BatchGetItem` per 100. One write for each failed or cancelled delivery; if some
+    /// exist already, up to two `BatchGetItem` per 100, and another write for each whose record a
+    /// replay queued first. Pending
     /// deliveries: one transaction per 20. In addition at most four writes of the health, and
     /// another for the first pending deliveries of a destination; one message and one write to
     /// schedule a drain, and one write to disable the destination.

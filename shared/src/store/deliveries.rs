@@ -97,8 +97,8 @@ impl Deliveries {
     }
 
     /// Stores deliveries that finished without success at the first attempt, each with the time at
-    /// which its record was stored. A delivery that exists stays: the attempt was repeated, and
-    /// more may have happened since, or a replay has queued the record before. One write for each.
+    /// which its record was stored. An existing delivery stays: either the attempt was repeated,
+    /// and more may have happened since, or a replay queued the record first. One write for each.
     pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Timestamp, Delivery)]) -> Unrecorded {
         let write = async |(record, recorded_at, delivery): &(RecordKey, Timestamp, Delivery)| {
             let expires_at = self.retention.expires_at(*recorded_at);

@@ -157,20 +157,22 @@ impl PendingDeliveries {
     /// records. If the replays are cancelled, the deliveries remain with these statuses. One
     /// `BatchGetItem` per 100 deliveries, another one if some of them wait, and one write for each
     /// that waits for a replay.
-    pub async fn set_former(
+    pub(crate) async fn set_former(
         &self,
         route: Route,
         ended: &BTreeMap<RecordKey, DeliveryStatus>,
     ) -> Result<(), StoreError> {
         let records: Vec<RecordKey> = ended.keys().copied().collect();
+        let mut result = Ok(());
         for (record, recorded) in self.recorded(route, &records).await? {
             if let (Recorded::Replayed(key), Some(status)) = (recorded, ended.get(&record)) {
                 let former = to_value(Former::Status(*status))?;
                 let not_stored = Condition::equals("former", to_value(Former::NotStored)?);
-                self.table.update(Update::of(&key).set("former", former).when(not_stored)).await?;
+                let updated = self.table.update(Update::of(&key).set("former", former).when(not_stored)).await;
+                result = result.and(updated.map(|_| ()));
             }
         }
-        Ok(())
+        result
     }
 
     /// Returns what is recorded of deliveries. Without those that lack the item that waits for an

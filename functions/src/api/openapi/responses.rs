@@ -2,15 +2,19 @@
 
 use serde_json::{Value, json};
 
-/// Documents that exactly webhooks have a secret.
+/// Documents that webhooks always have a secret, and buses never do.
 pub(super) fn complete(document: &mut Value) {
     let schemas = &mut document["components"]["schemas"];
-    if let Some(required) = schemas["WebhookDestinationWithSecret"]["required"].as_array_mut() {
+    let webhook = &mut schemas["WebhookDestinationWithSecret"];
+    if let Some(required) = webhook["required"].as_array_mut() {
         required.push(json!("secret"));
     }
-    if let Some(members) = schemas["EventbridgeDestinationWithSecret"]["properties"].as_object_mut() {
+    webhook["properties"]["secret"]["description"] = json!("Secret that signs the requests, `whsec_…`.");
+    let bus = &mut schemas["EventbridgeDestinationWithSecret"];
+    if let Some(members) = bus["properties"].as_object_mut() {
         members.remove("secret");
     }
+    bus["description"] = json!("New bus.");
     let rotated = &mut document["paths"]["/destinations/{destinationId}/rotate-secret"]["post"]["responses"]["200"];
     rotated["content"]["application/json"]["schema"] =
         json!({ "$ref": "#/components/schemas/WebhookDestinationWithSecret" });

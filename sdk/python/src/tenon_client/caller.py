@@ -68,7 +68,8 @@ class Caller:
 
         Raises a `TenonError` if the request is rejected. A request that is repeatable, by default a
         GET, one that reveals a credential or issues a token, and a POST with the header
-        `Idempotency-Key` where the endpoint has one, is repeated after network errors,
+        `Idempotency-Key`, is repeated after network errors, so give this header only to endpoints
+        that have it. It is also repeated after
         429, 502, 503, 504 and a 500 of API Gateway, and any request after 429. While an earlier
         attempt with the same idempotency key is still running, waits for it for up to half a
         minute.
@@ -126,7 +127,8 @@ class Caller:
         try:
             return response.json()
         except ValueError:
-            raise TenonError(response.status_code, _document(response)) from None
+            request_id = response.headers.get("apigw-requestid")
+            raise TenonError(response.status_code, _document(response), request_id=request_id) from None
 
     def _create(self, path: str, body: Any, idempotency_key: str | None) -> Any:
         """Returns the body of the response to a POST with an idempotency key."""

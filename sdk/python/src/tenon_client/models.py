@@ -453,7 +453,7 @@ class EventbridgeDestination(TypedDict):
 
 
 class EventbridgeDestinationWithSecret(TypedDict):
-    """Destination with its secret, which is returned only once."""
+    """New bus."""
 
     #: Creation time.
     createdAt: Timestamp
@@ -1247,7 +1247,7 @@ class WebhookDestinationWithSecret(TypedDict):
     name: Text256 | None
     #: Waits between attempts, in seconds; each is up to 10 % longer.
     retryPolicy: list[int]
-    #: Secret that signs the requests to a webhook, `whsec_…`; absent for a bus.
+    #: Secret that signs the requests, `whsec_…`.
     secret: str
     type: Literal["webhook"]
     #: Time of the last change.

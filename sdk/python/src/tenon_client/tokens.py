@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _KEY_SET_MAX_AGE = 300
 # Seconds within which the key set must arrive: concurrent verifications wait for it.
 _KEY_SET_TIMEOUT = 5
-# Seconds after a failure to read the key set in which it is not requested again.
+# Seconds after a failure to read the key set in which an unknown key does not request it again.
 _FAILURE_COOLDOWN = 5
 # Tolerated difference of the clocks in seconds, also at the end of the lifetime.
 _CLOCK_TOLERANCE = 5
@@ -96,7 +96,8 @@ class TokenVerifier:
         if cached and (known := self._key_set.match_kid(cached.keys, kid)):
             return known
         with self._fetching:
-            if time.monotonic() - self._failed_at < _FAILURE_COOLDOWN:
+            # Without a key set, each token requests it: the service may be back.
+            if cached and time.monotonic() - self._failed_at < _FAILURE_COOLDOWN:
                 raise jwt.PyJWKClientConnectionError("the key set could not be read a moment ago")
             try:
                 return self._key_set.get_signing_key(kid)

@@ -603,7 +603,7 @@ async fn repetition_never_revives_a_deleted_resource() {
 }
 
 #[tokio::test]
-async fn repetition_reaches_no_other_user_who_has_the_name_since() {
+async fn repetition_uses_no_id_again_for_another_user_who_has_the_name_since() {
     let config = aws(&setting("AWS_ACCESS_KEY_ID")).await;
     let (mortal, crash) = Crash::wrap(&config);
     let directory = || Table::new(&config, setting("DIRECTORY_TABLE"));

@@ -1,15 +1,17 @@
 //! Stored deliveries: batching, lookup by error and pages over several partitions.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use rand::Rng;
 use tenon::{
+    delivery::{
+        pipeline::Stage,
+        recorder::{AttemptedBatch, DeliveryRecorder, Recorder},
+    },
     domain::{
         delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
         error_log::ErrorLog,
+        health::OutcomeCounts,
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, ReplayId, WorkflowId},
         record::{RecordId, RecordKey},
         replay::{Replay, ReplaySelection},
@@ -308,22 +310,28 @@ async fn first_attempt_that_fails_after_a_replay_is_retried_without_the_replay()
 
 #[tokio::test]
 async fn first_attempt_that_ends_after_a_replay_remains_if_the_replay_is_cancelled() {
-    let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
-    let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
-    let replays = Replays(table("DIRECTORY_TABLE").await);
-    let (route, now) = (route(), Timestamp::now());
+    let harness = DeliveryHarness::new().await;
+    let DeliveryRecorder { pending, deliveries, replays, destinations, .. } = &harness.first_attempts.recorder;
+    let (route, now) = (harness.create_webhook("http://127.0.0.1:9/").await, Timestamp::now());
+    let (destination, health) = destinations.get_with_health(route).await.unwrap().unwrap();
     let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
-    pending.queue_again(route, &replays, &replay, &[(record, now)]).await.unwrap();
-    let failed = Delivery::finished(record.record_id(), route.destination, DeliveryStatus::Failed, Vec::new());
-    let Unrecorded { existing, .. } = deliveries.record(route, &[(record, now, failed)]).await;
-    assert_eq!(existing, [0]);
-    pending.set_former(route, &BTreeMap::from([(record, DeliveryStatus::Failed)])).await.unwrap();
+    pending.queue_again(route, replays, &replay, &[(record, now)]).await.unwrap();
+    let ended = AttemptedBatch {
+        route,
+        destination: &destination,
+        health: &health,
+        stage: Stage::First,
+        counts: OutcomeCounts::default(),
+        settled: vec![Settlement::without_attempt(PendingDelivery::first(record, now), Disposition::Failed)],
+        now,
+    };
+    assert!(harness.first_attempts.recorder.of(route).settle(&ended).await.unwrap().is_empty());
 
     let queued = pending.search(route, now, 100).await.unwrap().found.readable.remove(0);
     assert!(queued.replay_only, "the replay sends it again");
-    pending.settle(route, &replays, &[Settlement::without_attempt(queued, Disposition::Cancelled)]).await.unwrap();
+    pending.settle(route, replays, &[Settlement::without_attempt(queued, Disposition::Cancelled)]).await.unwrap();
     let shown = deliveries.list(route, None, PageRequest::first(10)).await.unwrap().items;
     assert_eq!(shown.iter().map(|delivery| delivery.status).collect::<Vec<_>>(), [DeliveryStatus::Failed]);
 }
