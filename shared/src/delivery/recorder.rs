@@ -194,10 +194,9 @@ impl DeliveryRecorder {
     /// user and second (up to 100); a pending delivery takes two items, and is looked up before,
     /// with one `BatchGetItem` per 100. One write for each failed or cancelled delivery; if some
     /// exist already, up to two `BatchGetItem` per 100, and another write for each whose record a
-    /// replay queued first. Pending
-    /// deliveries: one transaction per 20. In addition at most four writes of the health, and
-    /// another for the first pending deliveries of a destination; one message and one write to
-    /// schedule a drain, and one write to disable the destination.
+    /// replay queued first. Pending deliveries: one transaction per 20. In addition at most four
+    /// writes of the health, and another for the first pending deliveries of a destination; one
+    /// message and one write to schedule a drain, and one write to disable the destination.
     pub fn of(&self, route: Route) -> DestinationRecorder<'_> {
         DestinationRecorder { recorder: self, route }
     }
