@@ -8,6 +8,7 @@ from recovery.table import Item, Key, environment, key_of, text, unchanged
 # Types of the records, which are the items that the stream delivers when they are inserted, and
 # their types between the two writes of a copy, which its filter excludes. `records.rs` reads both.
 RECORDS = {"error": "restoringError", "event": "restoringEvent"}
+RESTORING = {restoring: kind for kind, restoring in RECORDS.items()}
 
 
 class ErrorsRules(Rules):
@@ -28,7 +29,7 @@ class ErrorsRules(Rules):
 
     def verdict(self, item: Item) -> Verdict:
         found = self.live.get(key_of(item))
-        if found and text(found, "type") in RECORDS.values():
+        if found and text(found, "type") in RESTORING:
             return MISSING
         return super().verdict(complete(item))
 
@@ -63,7 +64,7 @@ class ErrorsRules(Rules):
         if kind not in RECORDS:
             return [self.live.put(self.copied(item))]
         restoring = {"S": RECORDS[kind]}
-        if found and text(found, "type") in RECORDS.values():
+        if found and text(found, "type") in RESTORING:
             return [self.live.put(item, "#type = :restoring", restoring=restoring)]
         if found:
             return [self.live.put(item, **unchanged(found, "updatedAt"))]
@@ -101,9 +102,8 @@ class ErrorsRules(Rules):
 
 def complete(item: Item) -> Item:
     """Returns an item that was backed up between the two writes of a copy as it was to become."""
-    kinds = {restoring: kind for kind, restoring in RECORDS.items()}
-    kind = text(item, "type")
-    return {**item, "type": {"S": kinds[kind]}} if kind in kinds else item
+    kind = RESTORING.get(text(item, "type"))
+    return {**item, "type": {"S": kind}} if kind else item
 
 
 def erasure(record: Item) -> Key:

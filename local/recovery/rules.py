@@ -113,10 +113,10 @@ class Rules:
             return MISSING if verdict is UNDECIDED and self.restore_deleted else verdict
         if found == item or found == self.copied(item):
             return Verdict(State.EQUAL)
-        before, after = self.order(item), self.order(found)
-        if before == after and self.content(item) != self.content(found):
+        restored, present = self.order(item), self.order(found)
+        if restored == present and self.content(item) != self.content(found):
             return Verdict(State.DAMAGED)
-        return Verdict(State.OLDER if before > after else State.NEWER)
+        return Verdict(State.OLDER if restored > present else State.NEWER)
 
     def follow(self, key: Key, name: str) -> Verdict:
         """Returns the verdict on an item to which another one belongs: missing if it exists."""

@@ -97,7 +97,7 @@ const KEYED: Record<KeyedPath, true> = {
 };
 
 /** Version of the package, which the requests name. */
-export const VERSION = "0.1.0";
+const VERSION = "0.1.0";
 /** Longest time of a timer of Node.js. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 

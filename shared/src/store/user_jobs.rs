@@ -160,9 +160,17 @@ impl UserJobs {
     /// Returns whether a job after a change of a user's status is neither complete nor replaced by
     /// that of a later change. One read.
     pub async fn is_open(&self, job: &StatusChange) -> Result<bool, StoreError> {
-        let key = keys::status_change(job.environment_id, job.user_id);
-        let stored = self.directory.get_item(&key).await?.and_then(readable::<StatusChange>);
+        let stored = self.status_change(job.environment_id, job.user_id).await?;
         Ok(stored.is_some_and(|stored| stored.started_at == job.started_at))
+    }
+
+    /// Returns the open change of a user's status. Nothing runs one that is damaged.
+    async fn status_change(
+        &self,
+        environment: EnvironmentId,
+        user: UserId,
+    ) -> Result<Option<StatusChange>, StoreError> {
+        Ok(self.directory.get_item(&keys::status_change(environment, user)).await?.and_then(readable))
     }
 
     /// Completes a job after a change of a user's status, unless the status has changed again. One
@@ -247,9 +255,7 @@ impl UserJobs {
     /// user's status may still store events, which come before the receipt. One read and one
     /// transaction.
     pub async fn complete_deletion(&self, job: &Deletion, receipt: &[Event]) -> Result<(), StoreError> {
-        let change = keys::status_change(job.environment_id, job.user_id);
-        // Nothing runs one that is damaged.
-        if self.directory.get_item(&change).await?.and_then(readable::<StatusChange>).is_some() {
+        if self.status_change(job.environment_id, job.user_id).await?.is_some() {
             return Err(StoreError::Busy("a change of the user's status is not complete".into()));
         }
         let delete = Delete::existing(&keys::deletion(job.environment_id, job.user_id));

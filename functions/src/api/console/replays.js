@@ -4,11 +4,12 @@ import { Fragment, h, useState } from "./preact.js";
 import { call, readPage, segment, session, staleError, useSession } from "./api.js";
 import { pause, refreshDestinations, useData, usePolling } from "./data.js";
 import { Dialog, openDialog } from "./dialogs.js";
-import { Choices, Field, Form } from "./forms.js";
+import { Choices, Form } from "./forms.js";
 import { announce } from "./messages.js";
 import { useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
-import { isoTime, localInput, Time } from "./times.js";
+import { RangeFields } from "./time_range.js";
+import { isoTime, Time } from "./times.js";
 import { Badge, Button, Empty, LiveNotice, PageLinks, plural, Problem, Skeleton, Table } from "./ui.js";
 
 export { startReplay, replayStarter, replayNow, openReplay, ReplayList };
@@ -148,19 +149,7 @@ function ReplayForm({ count, since, close, send }) {
       ),
     choice("range", "Everything that was recorded in a time range, also what has been delivered"),
     kind === "range" &&
-      h(
-        "div",
-        { class: "indent wide form" },
-        h(Field, {
-          label: "Since",
-          name: "since",
-          type: "datetime-local",
-          step: 1,
-          required: true,
-          value: localInput(since ?? Date.now() - 3600000),
-        }),
-        h(Field, { label: "Until", name: "until", type: "datetime-local", step: 1, hint: "Now, if it is empty" }),
-      ),
+      h("div", { class: "indent wide form" }, h(RangeFields, { since: since ?? Date.now() - 3600000 })),
     h(
       "p",
       { class: "wide quiet" },

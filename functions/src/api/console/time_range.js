@@ -6,7 +6,7 @@ import { Field, Form } from "./forms.js";
 import { changed, go } from "./route.js";
 import { isoTime, localInput } from "./times.js";
 
-export { RangeChoice, rangeOf, pagesOf };
+export { RangeChoice, RangeFields, rangeOf, pagesOf };
 
 // Time ranges by name, in minutes.
 const RANGES = { "15m": ["15 min", 15], "1h": ["1 h", 60], "24h": ["24 h", 1440], "7d": ["7 d", 10080] };
@@ -75,24 +75,26 @@ function RangeChoice({ parameters, fallback }) {
               go(changed({ range: null, since: isoTime(values.since), until: isoTime(values.until), cursor: null }));
             },
           },
-          h(Field, {
-            label: "Since",
-            name: "since",
-            type: "datetime-local",
-            step: 1,
-            required: true,
-            value: localInput(since ?? rangeOf(parameters, fallback).since),
-          }),
-          h(Field, {
-            label: "Until",
-            name: "until",
-            type: "datetime-local",
-            step: 1,
-            value: until ? localInput(until) : "",
-            hint: "Now, if it is empty",
-          }),
+          h(RangeFields, { since: since ?? rangeOf(parameters, fallback).since, until }),
         ),
       ),
+  );
+}
+
+// Fields of a form for a time range, in the time zone of the browser.
+function RangeFields({ since, until }) {
+  const field = { type: "datetime-local", step: 1 };
+  return h(
+    Fragment,
+    {},
+    h(Field, { ...field, label: "Since", name: "since", required: true, value: localInput(since) }),
+    h(Field, {
+      ...field,
+      label: "Until",
+      name: "until",
+      value: until ? localInput(until) : "",
+      hint: "Now, if it is empty",
+    }),
   );
 }
 

@@ -102,9 +102,7 @@ class Caller:
             else:
                 if response.is_success:
                     return response
-                retry_after = seconds_of(response.headers.get("retry-after"))
-                request_id = response.headers.get("apigw-requestid")
-                error = TenonError(response.status_code, _document(response), retry_after, request_id)
+                error = _error(response)
                 if error.type == IN_PROGRESS and self._retries > 0:
                     # This attempt was too early, and does not count.
                     waits += 1
@@ -112,10 +110,10 @@ class Caller:
                     remaining = runs_until - time.monotonic()
                     if remaining <= 0:
                         raise error
-                    wait = pause(waits, retry_after)
+                    wait = pause(waits, error.retry_after)
                     time.sleep(remaining if wait is None else min(wait, remaining))
                     continue
-                wait = pause(attempt, retry_after)
+                wait = pause(attempt, error.retry_after)
                 if is_last or wait is None or not is_transient(error.status, error.type, is_repeatable):
                     raise error
             time.sleep(wait or 0)
@@ -127,8 +125,7 @@ class Caller:
         try:
             return response.json()
         except ValueError:
-            request_id = response.headers.get("apigw-requestid")
-            raise TenonError(response.status_code, _document(response), request_id=request_id) from None
+            raise _error(response) from None
 
     def _create(self, path: str, body: Any, idempotency_key: str | None) -> Any:
         """Returns the body of the response to a POST with an idempotency key."""
@@ -172,6 +169,11 @@ def _checked_key(key: Any) -> str:
 
 def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _error(response: httpx.Response) -> TenonError:
+    retry_after = seconds_of(response.headers.get("retry-after"))
+    return TenonError(response.status_code, _document(response), retry_after, response.headers.get("apigw-requestid"))
 
 
 def _document(response: httpx.Response) -> dict[str, Any]:
