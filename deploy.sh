@@ -121,17 +121,19 @@ check_region() {
 
 # API Gateway refuses a route whose limit exceeds that of the account.
 check_rate_limits() {
-    local rate burst highest=0 name value requested
+    local rate burst highest=0 name value requested invalid=''
     for name in RequestsPerSecond PublicRequestsPerSecond TestRequestsPerSecond RequestBurst; do
         value=$(value_of $name)
         if ! [[ $value =~ ^[1-9][0-9]{0,5}$ ]]; then
-            failed "$name must be a whole number from 1 to 999999, not \"$value\"" && return
+            failed "$name must be a whole number from 1 to 999999, not \"$value\""
+            invalid=yes
         elif [ $name = RequestBurst ]; then
             requested=$value
         elif ((value > highest)); then
             highest=$value
         fi
     done
+    [ -z "$invalid" ] || return 0
     read -r rate burst < <(aws apigateway get-account --region "$region" --output text \
         --query 'throttleSettings.[rateLimit, burstLimit]' 2>"$temporary/error") || true
     if ! [[ ${rate:-} =~ ^[0-9.]+$ && ${burst:-} =~ ^[0-9]+$ ]]; then

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator import REGION, ROOT, Emulator
+from samcli.yamlhelper import yaml_parse
 
 LOCAL = ROOT / ".local"
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
@@ -66,9 +67,9 @@ def collect(folder: Path) -> str:
     # Compression releases the interpreter's lock.
     with ThreadPoolExecutor() as threads:
         list(threads.map(functools.partial(_collect_function, folder / "functions"), names, functions))
-    (folder / "template.yaml").write_text(
-        re.sub(r"CodeUri: target/lambda/(\w+)/", r"CodeUri: functions/\1.zip", template)
-    )
+    collected = re.sub(r"CodeUri: target/lambda/(\w+)/", r"CodeUri: functions/\1.zip", template)
+    # The SAM CLI reads the template seven times, and YAML takes a second each time.
+    (folder / "template.json").write_text(json.dumps(yaml_parse(collected)))
     return hashlib.sha256(b"".join([template.encode(), *functions])).hexdigest()
 
 
@@ -90,7 +91,7 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
     """Deploys the template and the binaries that were collected in a folder."""
     command = [
         sys.executable, "-m", "samcli", "deploy",
-        "--template-file", folder / "template.yaml", "--stack-name", STACK, "--region", REGION,
+        "--template-file", folder / "template.json", "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
         "--no-progressbar",
         "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false", "WebhookLoopback=true",
@@ -101,6 +102,8 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
         **os.environ,
         **emulator.environment(),
         "SAM_CLI_TELEMETRY": "0",
+        # Seconds between requests for the state of the stack.
+        "SAM_CLI_POLL_DELAY": "0.5",
         "__SAM_CLI_APP_DIR": str(LOCAL / "sam"),
     }
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)

@@ -42,10 +42,13 @@ def test_rate_limits_beyond_those_of_the_account_are_refused(emulator: Emulator)
 
 @needs_aws
 def test_rate_limits_that_are_not_whole_numbers_are_refused(emulator: Emulator) -> None:
-    for value in ("", "1.5", "abc", "0", "-1"):
-        code, output = run_script(SCRIPT, "--check", "1_tenon", f"RequestBurst={value}")
-        assert code == 1, value
-        assert f'✗ RequestBurst must be a whole number from 1 to 999999, not "{value}"' in output
+    names = ("RequestBurst", "RequestsPerSecond", "PublicRequestsPerSecond", "TestRequestsPerSecond")
+    for values in (("", "1.5", "abc", "0"), ("-1", "1000000", "1e3", " 1")):
+        limits = dict(zip(names, values, strict=True))
+        code, output = run_script(SCRIPT, "--check", "1_tenon", *(f"{name}={value}" for name, value in limits.items()))
+        assert code == 1
+        for name, value in limits.items():
+            assert f'✗ {name} must be a whole number from 1 to 999999, not "{value}"' in output
         assert "✗ the stack name 1_tenon must be" in output
 
 
