@@ -1,9 +1,12 @@
 //! Process that crashes at a chosen AWS call: before the request is sent, or after it was processed
-//! and before the response arrives.
+//! and before the response arrives. It can also stall before the call.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicI64, Ordering},
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
 };
 
 use aws_config::SdkConfig;
@@ -16,12 +19,13 @@ use aws_smithy_runtime_api::client::{
 };
 use tokio::sync::Notify;
 
-/// Crash of a process at one of its AWS calls.
+/// Crash or stall of a process at one of its AWS calls.
 #[derive(Clone, Debug)]
 pub struct Crash {
     calls_left: Arc<AtomicI64>,
     after_call: Arc<AtomicBool>,
-    died: Arc<Notify>,
+    stopped: Arc<Notify>,
+    resumed: Arc<Notify>,
     client: SharedHttpClient,
 }
 
@@ -31,7 +35,8 @@ impl Crash {
         let crash = Self {
             calls_left: Arc::new(AtomicI64::new(i64::MAX)),
             after_call: Arc::default(),
-            died: Arc::default(),
+            stopped: Arc::default(),
+            resumed: Arc::default(),
             client: config.http_client().unwrap(),
         };
         let mortal = config.clone().into_builder().http_client(SharedHttpClient::new(crash.clone())).build();
@@ -45,10 +50,34 @@ impl Crash {
         self.calls_left.store(call, Ordering::SeqCst);
         let ended = tokio::select! {
             ended = running => Some(ended),
-            () = self.died.notified() => None,
+            () = self.stopped.notified() => None,
         };
         self.calls_left.store(i64::MAX, Ordering::SeqCst);
         ended
+    }
+
+    /// Runs a future as a process that stalls before the AWS call of this index while another future
+    /// runs to its end. Returns the result of the latter too, or `None` if there was no such call.
+    pub async fn stall<T, M>(
+        &self,
+        call: i64,
+        running: impl Future<Output = T>,
+        meanwhile: impl Future<Output = M>,
+    ) -> (T, Option<M>) {
+        let mut running = pin!(running);
+        self.after_call.store(false, Ordering::SeqCst);
+        self.calls_left.store(call, Ordering::SeqCst);
+        tokio::select! {
+            ended = &mut running => {
+                self.calls_left.store(i64::MAX, Ordering::SeqCst);
+                (ended, None)
+            }
+            () = self.stopped.notified() => {
+                let ended_meanwhile = meanwhile.await;
+                self.resumed.notify_one();
+                (running.await, Some(ended_meanwhile))
+            }
+        }
     }
 }
 
@@ -59,7 +88,7 @@ impl HttpClient for Crash {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct MortalConnector {
     crash: Crash,
     connector: SharedHttpConnector,
@@ -70,14 +99,16 @@ impl HttpConnector for MortalConnector {
         if self.crash.calls_left.fetch_sub(1, Ordering::SeqCst) != 0 {
             return self.connector.call(request);
         }
-        let called = self.crash.after_call.load(Ordering::SeqCst).then(|| self.connector.call(request));
-        let died = self.crash.died.clone();
+        let Self { crash, connector } = self.clone();
         HttpConnectorFuture::new(async move {
-            if let Some(called) = called {
-                let _ = called.await;
+            if crash.after_call.load(Ordering::SeqCst) {
+                let _ = connector.call(request).await;
+                crash.stopped.notify_one();
+                return std::future::pending().await;
             }
-            died.notify_one();
-            std::future::pending().await
+            crash.stopped.notify_one();
+            crash.resumed.notified().await;
+            connector.call(request).await
         })
     }
 }

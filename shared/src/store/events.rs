@@ -1,5 +1,7 @@
 //! Events, and the outbox: events are stored in the transaction of their change.
 
+use futures_util::future::try_join_all;
+
 use super::{
     errors::Retention,
     keys,
@@ -51,11 +53,25 @@ impl Outbox {
         Ok(Outgoing { table: &self.table, writes: writes.collect::<Result<_, StoreError>>()? })
     }
 
-    /// Stores events of a background job. An event that an earlier run stored is replaced, which
-    /// delivers nothing. One `BatchWriteItem` per 25 events.
+    /// Stores events of a background job. An event that another run stored is kept: this run may
+    /// have read its parts after the other had deleted them. One transaction for each 25 events, and
+    /// another one for the rest if some of them are stored already.
     pub async fn store(&self, events: &[Event]) -> Result<(), StoreError> {
-        let unwritten = self.table.put_all(events, |event| self.item(event)).await;
-        if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some events were not written".into())) }
+        let batches = events.chunks(EVENTS_PER_TRANSACTION);
+        try_join_all(batches.map(|batch| self.store_batch(batch.iter().collect()))).await.map(|_| ())
+    }
+
+    async fn store_batch(&self, mut events: Vec<&Event>) -> Result<(), StoreError> {
+        while !events.is_empty() {
+            let puts = events.iter().map(|event| Ok(Put::if_absent(self.item(event)?).into()));
+            let stored = self.table.transact(puts.collect::<Result<_, StoreError>>()?).await?;
+            if stored.is_empty() {
+                break;
+            }
+            let mut stored = stored.into_iter();
+            events.retain(|_| !stored.next().unwrap_or_default());
+        }
+        Ok(())
     }
 
     fn item(&self, event: &Event) -> Result<Item, StoreError> {
@@ -70,6 +86,10 @@ impl Outbox {
         Ok(item)
     }
 }
+
+/// Number of events that one transaction stores. An event has less than 100 kB, and a transaction
+/// at most 4 MB.
+const EVENTS_PER_TRANSACTION: usize = 25;
 
 /// Events of all environments.
 #[derive(Clone, Debug)]

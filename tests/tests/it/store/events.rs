@@ -450,6 +450,40 @@ async fn deleted_installation_is_shown_as_it_was_whatever_else_its_user_owned() 
 }
 
 #[tokio::test]
+async fn deleted_installation_is_shown_as_it_was_when_another_run_overtakes_at_any_aws_call() {
+    let backend = Backend::start().await;
+    let process = &backend.process;
+    process.put_integration("a", &["k0", "k1"], true).await;
+    for call in 0.. {
+        let user = process.create_user(&format!("joe-{call}")).await;
+        let body = json!({ "credentials": { "shop": { "data": {} } } });
+        let put = installation("PUT /users/{user}/installations/{integrationId}", &user, "a").body(body);
+        let (_, installed) = process.call("installations_put", put).await;
+        process.call("users_delete", request("DELETE /users/{user}").with("user", &user)).await;
+        let [job] = &backend.open_jobs().await[..] else { panic!("one job") };
+
+        let (ran, overtaken) = process.crash.stall(call, backend.worker.run(job), backend.worker.run(job)).await;
+        ran.unwrap();
+
+        let events = backend.events(&format!("&userId={user}&type=installation.deleted")).await;
+        let [deleted] = &events[..] else { panic!("{events:?}") };
+        let ids = |shown: &Value| {
+            let workflows = shown["workflows"].as_array().unwrap().iter();
+            (
+                workflows.map(|workflow| text(&workflow["workflowId"])).collect::<Vec<_>>(),
+                shown["credentialIds"].clone(),
+            )
+        };
+        assert_eq!(ids(&deleted["data"]), ids(&installed), "after a stall at call {call}");
+        let Some(ran) = overtaken else {
+            assert!(call > 10, "{call}");
+            break;
+        };
+        ran.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn deletion_of_a_user_has_one_exact_receipt_after_crashes_at_any_aws_call() {
     let backend = Backend::start().await;
     let process = &backend.process;
