@@ -44,18 +44,26 @@ pub struct ErrorChain<'a>(pub &'a (dyn Error + 'a));
 
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        f.write_str(without_signed_request(&self.0.to_string()))?;
         let mut inner = self.0.source();
         while let Some(error) = inner {
-            write!(f, ": {error}")?;
+            write!(f, ": {}", without_signed_request(&error.to_string()))?;
             inner = error.source();
         }
         Ok(())
     }
 }
 
+/// Returns an error message of AWS without the signed request, which AWS repeats if the signature is
+/// wrong, including the session token.
+pub fn without_signed_request(message: &str) -> &str {
+    message.split("The Canonical String").next().unwrap_or_default().trim_end()
+}
+
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sts::{error::ErrorMetadata, operation::assume_role::AssumeRoleError};
+
     use super::*;
     use crate::store::StoreError;
 
@@ -71,5 +79,21 @@ mod tests {
     fn logged_error_contains_its_whole_chain() {
         let error = StoreError::Refused("AccessDeniedException".into());
         assert_eq!(ErrorChain(&error).to_string(), "the store rejected a request: AccessDeniedException");
+    }
+
+    #[test]
+    fn no_logged_error_contains_the_signed_request() {
+        let message = "The signature does not match.\n\nThe Canonical String for this request should have been\n\
+             'POST\n/\n\nx-amz-security-token:IQoJb3JpZ2luX2Vj'";
+        let metadata = || ErrorMetadata::builder().code("InvalidSignatureException").message(message).build();
+        let errors: [Box<dyn Error>; 2] = [
+            Box::new(AssumeRoleError::generic(metadata())),
+            Box::new(StoreError::Refused(AssumeRoleError::generic(metadata()).into())),
+        ];
+        for error in errors {
+            let logged = ErrorChain(&*error).to_string();
+            assert!(logged.contains("The signature does not match."), "{logged}");
+            assert!(!logged.contains("IQoJ"), "{logged}");
+        }
     }
 }

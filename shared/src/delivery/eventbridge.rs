@@ -36,7 +36,7 @@ use crate::{
         record::Record,
         timestamp::Timestamp,
     },
-    logs::ErrorChain,
+    logs::{ErrorChain, without_signed_request},
     vault::Vault,
 };
 
@@ -298,10 +298,7 @@ where
     match error {
         SdkError::ServiceError(refusal) => {
             let refusal = refusal.err();
-            let message = refusal.message().unwrap_or_default();
-            // If the signature is wrong, AWS repeats the signed request, including the session
-            // token.
-            let message = message.split("The Canonical String").next().unwrap_or_default();
+            let message = without_signed_request(refusal.message().unwrap_or_default());
             refusal_text(refusal.code().unwrap_or("UnknownError"), message.trim())
         }
         SdkError::TimeoutError(_) => format!("no response within {} seconds", timeout.as_secs()),
