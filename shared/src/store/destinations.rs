@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     errors::Retention,
-    health::{HealthStore, Reset, repairing, reset_of},
+    health::{HealthStore, Reset, health_of, repairing, reset_of},
     keys::{self, Key},
     table::{
         Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Update, Write, attribute_text, from_item,
@@ -207,12 +207,9 @@ impl<A: Access> Destinations<A> {
     pub async fn list_with_health(&self, environment: EnvironmentId) -> Result<Vec<(Destination, Health)>, StoreError> {
         let (mut destinations, mut health_by_id) = (Vec::<Destination>::new(), HashMap::new());
         for item in self.0.list_descending(keys::destinations(environment)).await? {
-            match item.get("type").and_then(|kind| kind.as_s().ok()).map(String::as_str) {
-                Some("destination") => destinations.extend(readable::<Destination>(item)),
-                Some("health") => {
-                    health_by_id.extend(readable::<HealthRow>(item).map(|row| (row.destination_id, row.health)));
-                }
-                _ => {}
+            match keys::destination_id_of_health(&item_key(&item).sk) {
+                Some(id) => health_by_id.extend([(id, health_of(item))]),
+                None => destinations.extend(readable::<Destination>(item)),
             }
         }
         let with_health = |destination: Destination| {
@@ -255,7 +252,7 @@ pub(super) fn destination_with_health(items: Vec<Item>) -> Result<Option<(Destin
     for item in items {
         match attribute_text(&item, "type").as_str() {
             "destination" => destination = Some(from_item(item)?),
-            _ => health = readable(item).unwrap_or_default(),
+            _ => health = health_of(item),
         }
     }
     Ok(destination.map(|destination| (destination, health)))
@@ -266,13 +263,4 @@ pub(super) fn destination_with_health(items: Vec<Item>) -> Result<Option<(Destin
 #[serde(rename_all = "camelCase")]
 struct DeletedDestination {
     destination_id: DestinationId,
-}
-
-/// Health item with the id of its destination.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HealthRow {
-    destination_id: DestinationId,
-    #[serde(flatten)]
-    health: Health,
 }

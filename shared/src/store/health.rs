@@ -271,11 +271,7 @@ impl<A: Access> HealthStore<A> {
     /// Returns the health of a destination, or the default, with its versions, if none was recorded
     /// or it cannot be read: a damaged item must not stop deliveries. One read.
     pub async fn get(&self, route: Route) -> Result<Health, StoreError> {
-        let Some(item) = self.0.get_item(&keys::health(route)).await? else { return Ok(Health::default()) };
-        // Without them, no drain could release its lease and no result could be recorded.
-        let generation = version(&item, "generation").unwrap_or_default();
-        let backlog_version = version(&item, "backlogVersion").unwrap_or_default();
-        Ok(readable(item).unwrap_or_else(|| Health { generation, backlog_version, ..Health::default() }))
+        Ok(self.0.get_item(&keys::health(route)).await?.map(health_of).unwrap_or_default())
     }
 
     /// Returns up to `limit` destinations with pending deliveries, of all environments. Eventually
@@ -286,6 +282,14 @@ impl<A: Access> HealthStore<A> {
             self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), PageRequest::first(limit)).await?;
         Ok(page.items)
     }
+}
+
+/// Returns the health of an item, or the default with its versions if it cannot be read.
+pub(super) fn health_of(item: Item) -> Health {
+    // Without them, no drain could release its lease and no result could be recorded.
+    let generation = version(&item, "generation").unwrap_or_default();
+    let backlog_version = version(&item, "backlogVersion").unwrap_or_default();
+    readable(item).unwrap_or_else(|| Health { generation, backlog_version, ..Health::default() })
 }
 
 /// Writes to the health of a destination. If the item does not admit the write, repairs it and

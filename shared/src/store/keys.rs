@@ -277,7 +277,14 @@ pub fn destination_id(sk: &str) -> Option<DestinationId> {
 
 /// Key of the health of a destination.
 pub fn health(Route { environment, destination }: Route) -> Key {
-    Key::new(destinations(environment), format_args!("health#{destination}"))
+    Key::new(destinations(environment), format_args!("{HEALTH_PREFIX}{destination}"))
+}
+
+const HEALTH_PREFIX: &str = "health#";
+
+/// Returns the id of the destination in the sort key of its health.
+pub fn destination_id_of_health(sk: &str) -> Option<DestinationId> {
+    sk.strip_prefix(HEALTH_PREFIX)?.parse().ok()
 }
 
 /// Partition of the ids of an environment's deleted destinations.

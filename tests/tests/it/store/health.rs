@@ -15,6 +15,7 @@ use tenon::{
         Table,
         destinations::Destinations,
         health::{Backlog, HealthStore, ReleaseOutcome, Reset},
+        records::Records,
     },
 };
 use tests::{Random, aws, delivery_harness::DeliveryHarness, setting};
@@ -158,6 +159,24 @@ async fn damaged_counter_does_not_keep_results_from_being_recorded() {
         let health = health_store.get(route).await.unwrap();
         assert_eq!((health.pending, health.backlog_version), (1, 1), "{counter}");
     }
+}
+
+#[tokio::test]
+async fn damaged_health_is_read_with_its_generation_by_everyone() {
+    let (route, destinations, health_store) = webhook().await;
+    let mut enabled = destinations.get(route.environment, route.destination).await.unwrap().unwrap();
+    enabled.version += 1;
+    destinations.update_and_reset(route, &enabled, Reset::Outage).await.unwrap();
+    let generation = health_store.get(route).await.unwrap().generation;
+    assert_ne!(generation, 0);
+    damage(route, "consecutiveFailures").await;
+
+    let records = Records(table("ERRORS_TABLE").await.read_only());
+    let (with_records, _) = records.get_all_for(&destinations, route, &[]).await.unwrap();
+    let mut listed = destinations.list_with_health(route.environment).await.unwrap();
+    let read = destinations.get_with_health(route).await.unwrap();
+    let all = [with_records, listed.pop(), read].map(|with_health| with_health.unwrap().1.generation);
+    assert_eq!(all, [generation; 3]);
 }
 
 #[tokio::test]
