@@ -59,8 +59,8 @@ const RUN_BUDGET: Duration = Duration::from_secs(30);
 const LEASE_DURATION: Duration = Duration::from_secs(75);
 /// Number of deliveries that are attempted concurrently.
 const BATCH_SIZE: usize = 40;
-/// Number of deliveries that are examined for a probe, and in each of eight partitions for those
-/// that a recovery makes due.
+/// Number of deliveries that are examined for a probe or for those that have expired, and in each of
+/// eight partitions for those that a recovery makes due.
 const MAX_EXAMINED: usize = 10 * BATCH_SIZE;
 /// Maximum number of attempts to release the lease while deliveries become pending. The last one
 /// releases unconditionally and schedules another drain.
@@ -264,13 +264,33 @@ async fn release(
     Ok(())
 }
 
-/// Processes the next batch of up to [`BATCH_SIZE`] due deliveries. Attempts them concurrently;
-/// while the circuit is open, attempts one, and settles those that need no attempt. While the
-/// destination is backing off, only fails deliveries that have expired. If it is disabled, cancels
-/// its pending deliveries. Breaks if nothing is left to do or attempts were skipped.
-///
-/// Backoff and circuit are checked here, before records are read, because they decide which
-/// deliveries are attempted.
+/// Treatment of pending deliveries. It depends on the destination and its health only, so that it is
+/// known before records are read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Cancels them: the destination is disabled.
+    Cancel,
+    /// Fails those that have expired: the destination is backing off.
+    Expire,
+    /// Attempts one, and settles those that need no attempt: the circuit is open.
+    Probe,
+    /// Attempts them.
+    Send,
+}
+
+impl Mode {
+    fn of(destination: &Destination, health: &Health, now: Timestamp) -> Self {
+        match health.circuit() {
+            _ if !destination.enabled => Self::Cancel,
+            _ if health.is_backing_off(now) => Self::Expire,
+            Circuit::Open => Self::Probe,
+            Circuit::Closed => Self::Send,
+        }
+    }
+}
+
+/// Processes the next batch of up to [`BATCH_SIZE`] deliveries concurrently, as the [`Mode`] says.
+/// Breaks if nothing is left to do or attempts were skipped.
 async fn drain_batch(
     route: Route,
     destination: &Destination,
@@ -279,20 +299,21 @@ async fn drain_batch(
 ) -> Result<ControlFlow<DrainEnd>, StoreError> {
     let (health, now) = (store.health().await?, recorder.now());
     let recovered_at = health.recovered_at;
+    let mode = Mode::of(destination, &health, now);
     let recovery = &mut progress.recovery;
-    let NextBatch { found, probe, all_examined } = next_batch(destination, store, &health, recovery, now).await?;
+    let NextBatch { found, probe, all_examined } = next_batch(mode, store, &health, recovery, now).await?;
     if !found.unreadable.is_empty() {
         metrics::emit(&[(Metric::UnreadableItems, i64::try_from(found.unreadable.len()).unwrap_or(i64::MAX))]);
     }
     let FoundDeliveries { readable: mut due, unreadable } = merge_duplicates(store, found).await?;
     let mut settled: Vec<Settlement> = settle_all(unreadable, &Disposition::Failed).collect();
-    let without_attempt = if !destination.enabled {
-        Some(Disposition::Cancelled)
-    } else if health.is_backing_off(now) {
+    if mode == Mode::Expire {
         due.retain(|delivery| delivery.has_expired(now));
-        Some(Disposition::Failed)
-    } else {
-        None
+    }
+    let without_attempt = match mode {
+        Mode::Cancel => Some(Disposition::Cancelled),
+        Mode::Expire => Some(Disposition::Failed),
+        Mode::Probe | Mode::Send => None,
     };
     if due.is_empty() && settled.is_empty() {
         let idle = ControlFlow::Break(DrainEnd::Idle { recovered_at });
@@ -310,7 +331,7 @@ async fn drain_batch(
         // The others wait, except those that the pipeline cancels.
         deliveries.retain(|(delivery, record)| delivery.record == probe || !destination.accepts(record));
     }
-    let stage = Stage::Pending { probe: health.circuit() == Circuit::Open };
+    let stage = Stage::Pending { probe: mode == Mode::Probe };
     let batch = Batch { route, destination, health: &health, stage, deliveries, unattempted: settled };
     progress.is_sending = true;
     let processed = pipeline::run(sender, recorder, batch).await?;
@@ -337,27 +358,34 @@ struct NextBatch {
 }
 
 /// Returns the deliveries of the next batch: those that are due; if none is, those that a recovery
-/// makes due. Of a disabled destination, any.
+/// makes due. To be cancelled, any.
 async fn next_batch(
-    destination: &Destination,
+    mode: Mode,
     store: &impl DrainStore,
     health: &Health,
     progress: &mut Option<RecoveryProgress>,
     now: Timestamp,
 ) -> Result<NextBatch, StoreError> {
-    let mut probe = None;
-    let mut found = if !destination.enabled {
-        store.due(now + FAR_FUTURE, BATCH_SIZE).await?
-    } else if health.circuit() == Circuit::Open && !health.is_backing_off(now) {
-        let mut found = store.due(now, MAX_EXAMINED).await?;
-        probe = choose_probe(&mut found.readable);
-        found
-    } else {
-        store.due(now, BATCH_SIZE).await?
+    let (by, limit) = match mode {
+        Mode::Cancel => (now + FAR_FUTURE, BATCH_SIZE),
+        Mode::Expire | Mode::Probe => (now, MAX_EXAMINED),
+        Mode::Send => (now, BATCH_SIZE),
     };
+    let mut found = store.due(by, limit).await?;
+    let mut probe = None;
+    match mode {
+        Mode::Expire => {
+            // With their duplicates, with which they are merged.
+            let expired = found.readable.iter().filter(|delivery| delivery.has_expired(now));
+            let expired: BTreeSet<RecordKey> = expired.map(|delivery| delivery.record).collect();
+            found.readable.retain(|delivery| expired.contains(&delivery.record));
+        }
+        Mode::Probe => probe = choose_probe(&mut found.readable),
+        Mode::Cancel | Mode::Send => {}
+    }
     let mut all_examined = true;
     let none_due = found.readable.is_empty() && found.unreadable.is_empty();
-    if let Some(recovered_at) = health.recovery(now).filter(|_| destination.enabled && none_due) {
+    if let Some(recovered_at) = health.recovery(now).filter(|_| mode == Mode::Send && none_due) {
         let from = progress.as_ref().filter(|progress| progress.recovered_at == recovered_at);
         let from = from.map_or(now, |progress| progress.examined_to);
         let search = store.search(from, MAX_EXAMINED).await?;

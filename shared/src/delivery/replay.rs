@@ -94,13 +94,16 @@ impl Replayer {
             return Ok(());
         };
         let route = Route { environment, destination: replay.destination_id };
-        if replay.status != ReplayStatus::Running {
+        if replay.status == ReplayStatus::Done {
             return Ok(());
         }
         let Some(destination) = self.destinations.get(environment, replay.destination_id).await? else {
             self.replays.cancel(environment, id).await?;
             return Ok(());
         };
+        if replay.status == ReplayStatus::Cancelled {
+            return self.wake_for_cancelled(route).await;
+        }
         let position = replay.position.clone().unwrap_or(ReplayPosition { part: 0, after: None });
         let found = match &replay.selection {
             ReplaySelection::Range { since, until } => {
@@ -118,17 +121,14 @@ impl Replayer {
                 self.select_by_status(environment, &destination, statuses, position).await?
             }
         };
-        // Otherwise no sweep would find what a step queues that fails, or whose replay is cancelled
-        // meanwhile.
+        // If this step fails, the sweep finds what it has queued.
         if !found.records.is_empty() {
             self.health_store.announce_backlog(route, Timestamp::now()).await?;
         }
         let queued = self.pending.queue_again(route, &self.replays, &replay, &found.records).await?;
         let now = Timestamp::now();
         let Some(Queued { records: count, added }) = queued else {
-            // A drain may have found nothing pending before the replay was cancelled.
-            let before = self.health_store.add_pending(route, 1, now).await?;
-            return self.wake(route, &before, now).await;
+            return self.wake_for_cancelled(route).await;
         };
         let more = found.next.is_some();
         // At least one, so that a drain sees the change. It corrects the number.
@@ -151,6 +151,14 @@ impl Replayer {
             self.steps.send(&environment.to_string(), &step, now, now).await?;
         }
         Ok(())
+    }
+
+    /// Schedules a drain that cancels what a replay queued before it was cancelled. A former drain may
+    /// have found nothing pending.
+    async fn wake_for_cancelled(&self, route: Route) -> Result<(), StoreError> {
+        let now = Timestamp::now();
+        let before = self.health_store.add_pending(route, 1, now).await?;
+        self.wake(route, &before, now).await
     }
 
     /// Schedules a drain, unless one is already scheduled or running. `before` is the health before

@@ -255,6 +255,7 @@ impl PendingDelivery {
                 }),
                 _ => Disposition::Failed,
             },
+            Outcome::Skipped if self.has_expired(now) => Disposition::Failed,
             Outcome::Skipped => Disposition::Pending(Self {
                 next_attempt_at: now + Duration::from_secs(u64::from(RETRY_SCHEDULE_SECS[0])),
                 scheduled_at: Some(now),
@@ -485,6 +486,8 @@ mod tests {
             Disposition::Pending(next) => assert_eq!(next.attempts, 0),
             other => panic!("{other:?}"),
         }
+        let late = now + MAX_PENDING_AGE + Duration::from_millis(1);
+        assert_eq!(pending(now).disposition(&Outcome::Skipped, late), Disposition::Failed);
     }
 
     #[test]

@@ -577,6 +577,25 @@ fn outage_is_shown_until_a_success_and_time_without_anything_to_send_disables_no
 }
 
 #[test]
+fn delivery_expires_behind_hundreds_that_became_due_before() {
+    let world = World::new(|_| Behavior::Stalls);
+    (0..300).for_each(|_| world.record());
+    let oldest = *world.records.borrow().keys().next_back().unwrap();
+    let pending = mem::take(&mut *world.pending.borrow_mut());
+    world.pending.borrow_mut().extend(pending.into_values().map(|mut delivery| {
+        let is_oldest = delivery.record == oldest;
+        (delivery.attempts, delivery.pending_since) = if is_oldest { (10, start()) } else { (0, after(60 * HOUR)) };
+        delivery.next_attempt_at = after(if is_oldest { 61 * HOUR } else { 60 * HOUR });
+        ((delivery.next_attempt_at, delivery.record), delivery)
+    }));
+
+    world.run(&[], after(87 * HOUR), |_| None);
+
+    assert_eq!(world.deliveries.borrow()[&oldest].0, DeliveryStatus::Failed);
+    assert!(world.status(DeliveryStatus::Failed) == 1 && world.destination.borrow().enabled);
+}
+
+#[test]
 fn gone_destination_is_disabled_immediately() {
     let world = World::new(|at| if at < after(60) { Behavior::Refuses } else { Behavior::Gone });
     world.run(&[start(), after(30), after(31), after(500)], after(HOUR), |_| None);
