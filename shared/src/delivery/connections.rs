@@ -108,6 +108,17 @@ enum Change {
     Role(EventBridge, RoleArn),
 }
 
+/// Changed target that [`Connections::prove`] proved.
+#[derive(Debug)]
+pub struct Proven {
+    /// Target to save.
+    pub target: Target,
+    /// Verification of a target that leads elsewhere, has new credentials or was checked.
+    pub verification: Option<Verification>,
+    /// Whether the bus was called.
+    pub was_checked: bool,
+}
+
 /// Reason why a connection cannot be saved.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
@@ -236,32 +247,31 @@ impl Connections {
         (Change::Settled(Target::Webhook(webhook), Some(Verification::untested())), defects)
     }
 
-    /// Proves a changed target and encrypts new keys for a version of the destination. Returns the
-    /// target, and its verification if it is a new one. Two calls to a bus that needs proof; with
-    /// keys one or two KMS calls, with a role four calls to STS. A role that is not used yet needs
-    /// no proof.
+    /// Proves a changed target and encrypts new keys for a version of the destination. Two calls to
+    /// a bus that needs proof; with keys one or two KMS calls, with a role four calls to STS. A role
+    /// that is not used yet needs no proof.
     pub async fn prove(
         &self,
         route: Route,
         version: u32,
         ValidChange(change): ValidChange,
-    ) -> Result<(Target, Option<Verification>), ConnectionError> {
-        match change {
-            Change::Settled(target, verification) => Ok((target, verification)),
+    ) -> Result<Proven, ConnectionError> {
+        let (bus, verification) = match change {
+            Change::Settled(target, verification) => return Ok(Proven { target, verification, was_checked: false }),
             Change::NewKeys(region, event_bus_name, keys) => {
-                let (bus, verification) = self.connect_keys(route, version, (region, event_bus_name), &keys).await?;
-                Ok((Target::EventBridge(bus), Some(verification)))
+                self.connect_keys(route, version, (region, event_bus_name), &keys).await?
             }
             Change::StoredKeys(bus, credentials) => {
                 let keys = open_credentials(&self.vault, route, &credentials).await?;
                 let verification = self.check_keys(route, (&bus.region, &bus.event_bus_name), &keys).await?;
-                Ok((Target::EventBridge(bus), Some(verification)))
+                (bus, verification)
             }
             Change::Role(bus, role_arn) => match self.check_role(route, &bus, &role_arn).await?.result {
-                Ok(verification) => Ok((Target::EventBridge(bus), Some(verification))),
-                Err(refusal) => Err(refused(refusal, bus.least_privilege_policy())),
+                Ok(verification) => (bus, verification),
+                Err(refusal) => return Err(refused(refusal, bus.least_privilege_policy())),
             },
-        }
+        };
+        Ok(Proven { target: Target::EventBridge(bus), verification: Some(verification), was_checked: true })
     }
 
     /// Replaces the secret of a webhook and returns the new one. One KMS call.

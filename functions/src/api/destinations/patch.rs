@@ -7,7 +7,10 @@
 
 use axum::extract;
 use tenon::{
-    delivery::{connections::TargetChanges, drain_scheduler::DrainScheduler},
+    delivery::{
+        connections::{Proven, TargetChanges},
+        drain_scheduler::DrainScheduler,
+    },
     domain::{
         delivery::Route,
         destination::{BusName, Destination, Filter, MAX_SUBSCRIPTIONS, Region, Target},
@@ -167,9 +170,9 @@ pub async fn patch_destination(
         let changes = TargetChanges { url, description, region, event_bus_name, credentials };
         let enabling = enabled == Some(true);
         let change = errors.collect(connections.change(&destination, changes, enabling));
-        let (target, verification) = connections.prove(route, before.version + 1, errors.finish(change)?).await?;
+        let change = errors.finish(change)?;
+        let Proven { target, verification, was_checked } = connections.prove(route, before.version + 1, change).await?;
         destination.target = target;
-        let was_checked = verification.is_some() && matches!(destination.target, Target::EventBridge(_));
         let redirected = verification.is_some() && destination.target != before.target;
         if destination == before && verification.is_none() && !enabling {
             return Ok(shown((destination, health)));

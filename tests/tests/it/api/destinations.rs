@@ -106,6 +106,28 @@ async fn bus_without_access_names_roles_and_keys() {
 }
 
 #[tokio::test]
+async fn concurrent_changes_of_a_bus_that_is_not_checked_all_take_effect() {
+    let acme = Tenon::deployed().await.environment().await;
+    let mut settings = bus_settings("errors");
+    settings["enabled"] = json!(false);
+    settings["credentials"] = json!({ "roleArn": "arn:aws:iam::222222222222:role/tenon" });
+    let created = acme.backend.post("/destinations", settings).await.is(201);
+    let path = format!("/destinations/{}", created.text("destinationId"));
+    for round in 0..4 {
+        let (bus, name) = (json!(format!("errors-{round}")), json!(format!("Round {round}")));
+        let (moved, renamed) = tokio::join!(
+            acme.backend.patch(&path, json!({ "eventBusName": bus })),
+            acme.backend.patch(&path, json!({ "name": name })),
+        );
+        for answer in [moved, renamed] {
+            answer.is(200);
+        }
+        let shown = acme.backend.get(&path).await.is(200).body;
+        assert_eq!((&shown["eventBusName"], &shown["name"]), (&bus, &name));
+    }
+}
+
+#[tokio::test]
 async fn limit_of_20_destinations_holds_under_concurrent_creation() {
     let acme = Tenon::deployed().await.environment().await;
     let mut running = tokio::task::JoinSet::new();
