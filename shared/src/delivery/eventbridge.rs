@@ -197,7 +197,7 @@ fn record_entry(bus: &BusName, record: &Record) -> PutEventsRequestEntry {
 }
 
 fn test_entry(bus: &BusName, environment: EnvironmentId) -> PutEventsRequestEntry {
-    let event = ErrorLog::test_event(environment, Timestamp::now());
+    let event = ErrorLog::for_test(environment, Timestamp::now());
     entry(bus, (SOURCE, TEST_DETAIL_TYPE), &event.into())
 }
 

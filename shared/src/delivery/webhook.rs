@@ -174,7 +174,7 @@ impl WebhookSender {
 
     /// Sends a test event.
     pub async fn send_test(&self, route: Route, webhook: &Webhook) -> Outcome {
-        let event = ErrorLog::test_event(route.environment, Timestamp::now());
+        let event = ErrorLog::for_test(route.environment, Timestamp::now());
         self.post_all(route, webhook, &[&event.into()], true).await.pop().unwrap_or(Outcome::Skipped)
     }
 

@@ -118,9 +118,9 @@ impl ErrorLog {
 }
 
 impl ErrorLog {
-    /// Creates the event that tests a destination: an error with a random workflow and user, which
-    /// is not stored.
-    pub fn test_event(environment_id: EnvironmentId, now: Timestamp) -> Self {
+    /// Creates the error that a test of a destination sends: with a random workflow and user, and not
+    /// stored.
+    pub fn for_test(environment_id: EnvironmentId, now: Timestamp) -> Self {
         let new = NewError {
             identity: ErrorIdentity { id: ObjectId::at(now).into(), created_at: now, id_provided: false },
             execution_id: EngineText::of("test"),

@@ -7,7 +7,9 @@ use moka::future::Cache;
 
 use super::{
     keys,
-    table::{Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Update, readable, text, to_item},
+    table::{
+        Access, Condition, Delete, Put, ReadWrite, StoreError, Table, Transacted, Update, readable, text, to_item,
+    },
 };
 use crate::{
     domain::{
@@ -30,11 +32,11 @@ impl ApiKeys {
         let listed = to_item("apiKeyRecord", &keys::api_key_record(environment, *key_id), record, &[])?;
         let grant = to_item("apiKey", &keys::api_key(hash), &grant, &[])?;
         let writes = vec![Put::if_absent(grant).into(), Put::if_absent(listed).into()];
-        match self.0.transact(writes).await?[..] {
-            [] => Ok(()),
+        match self.0.transact(writes).await? {
+            Transacted::Committed => Ok(()),
             // The secret has 256 random bits, so this request has already been executed and its
             // response was lost.
-            _ => Err(StoreError::Busy("the API key already exists".into())),
+            Transacted::Refused(_) => Err(StoreError::Busy("the API key already exists".into())),
         }
     }
 
@@ -54,10 +56,10 @@ impl ApiKeys {
             .set("revokedAt", text(revoked_at))
             .when(Condition::item_exists().and(Condition::absent("revokedAt")));
         let writes = vec![Delete::of(&keys::api_key(&record.hash)).into(), update.into()];
-        match self.0.transact(writes).await?[..] {
-            [] => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
+        match self.0.transact(writes).await? {
+            Transacted::Committed => Ok(Some(KeyRecord { revoked_at: Some(revoked_at), ..record })),
             // Another request has revoked the key in the meantime.
-            _ => self.0.get(&record_key).await,
+            Transacted::Refused(_) => self.0.get(&record_key).await,
         }
     }
 

@@ -9,8 +9,8 @@ use super::{
     events::Outgoing,
     keys::{self, Key},
     table::{
-        Access, Condition, Delete, Filter, Page, PageRequest, Put, Range, ReadWrite, StoreError, Table, Update, Write,
-        number, readable, text, to_item, to_value,
+        Access, Condition, Delete, Filter, Page, PageRequest, Put, Range, ReadWrite, StoreError, Table, Transacted,
+        Transaction, Update, Write, number, readable, text, to_item, to_value,
     },
     tombstones::{check_not_deleted, mark_deleted},
 };
@@ -58,8 +58,8 @@ pub(super) fn creation(environment: EnvironmentId, new: &SealedCredential) -> Re
     Ok(Put::if_absent(to_item("credential", &key, new, &[])?).into())
 }
 
-/// Returns the update that replaces the data of a credential, which becomes `after`, if it was
-/// neither changed nor referenced since it was read.
+/// Returns the update that replaces a credential, as it was read, by one with other data, if it was
+/// neither changed nor referenced since.
 pub(super) fn replacement(
     environment: EnvironmentId,
     before: &Credential,
@@ -117,11 +117,13 @@ impl Credentials {
     ) -> Result<(), CreateCredentialError> {
         let Credential { credential_id, user_id, .. } = new.credential;
         let key = keys::credential(environment, user_id, credential_id);
-        let mut writes = vec![Write::check_exists(&keys::user(environment, user_id)), creation(environment, new)?];
-        writes.extend(check_not_deleted(&key, seed));
-        match self.0.transact_and_send(writes, events).await?[..] {
-            [true, ..] => Err(CreateCredentialError::UserNotFound),
-            _ => Ok(()),
+        let mut writes = Transaction::default();
+        let user = writes.add(Write::check_exists(&keys::user(environment, user_id)));
+        writes.add(creation(environment, new)?);
+        writes.add_all(check_not_deleted(&key, seed));
+        match self.0.transact_and_send(writes, events).await? {
+            Transacted::Refused(refused) if refused.has(user) => Err(CreateCredentialError::UserNotFound),
+            Transacted::Refused(_) | Transacted::Committed => Ok(()),
         }
     }
 
@@ -141,7 +143,7 @@ impl Credentials {
             .set("updatedAt", text(after.updated_at))
             .when(Condition::equals("revision", number(before.revision)));
         let writes = vec![Write::check_exists(&keys::user(environment, before.user_id)), update.into()];
-        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
     }
 
     /// Replaces the data of a credential, which becomes `after`. Returns false if it was changed,
@@ -155,7 +157,7 @@ impl Credentials {
     ) -> Result<bool, StoreError> {
         let user = keys::user(environment, before.user_id);
         let writes = vec![Write::check_exists(&user), replacement(environment, before, after)?.into()];
-        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
     }
 
     /// Deletes a credential with its data. Returns false if it was changed, referenced or deleted
@@ -169,7 +171,7 @@ impl Credentials {
         let [delete, tombstone] = deletion(environment, credential)?;
         let user = keys::user(environment, credential.user_id);
         let writes = vec![Write::check_exists(&user), delete, tombstone];
-        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
     }
 }
 

@@ -9,8 +9,8 @@ use super::{
     health::{HealthStore, Reset, health_of, repairing, reset_of},
     keys::{self, Key},
     table::{
-        Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Update, Write, attribute_text, from_item,
-        item_key, number, readable, text, to_item, to_value,
+        Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Transacted, Transaction, Update, Write,
+        attribute_text, from_item, item_key, number, readable, text, to_item, to_value,
     },
 };
 use crate::{
@@ -70,17 +70,21 @@ impl Destinations {
             .when(Condition::item_absent().or(below_limit));
         let key = keys::destination(environment, destination.destination_id);
         let put = Put::if_absent(to_item("destination", &key, destination, &[])?);
-        let mut writes = vec![count.into(), put.into()];
+        let mut writes = Transaction::default();
+        writes.add(count);
+        let stored = writes.add(put);
         // The id of a deleted destination is kept for longer than any request can be repeated.
         let deleted = keys::deleted_destination(environment, destination.destination_id);
-        writes.extend(seed.is_retry.then(|| Write::check_absent(&deleted)));
-        match self.0.transact(writes).await?[..] {
-            [] => Ok(()),
-            [_, _, true] => Err(CreateDestinationError::Deleted),
+        let deleted = seed.is_retry.then(|| writes.add(Write::check_absent(&deleted)));
+        let Transacted::Refused(refused) = self.0.transact(writes).await? else { return Ok(()) };
+        Err(if refused.has_any(&deleted) {
+            CreateDestinationError::Deleted
+        } else if refused.has(stored) {
             // The same request was sent before and is still being processed.
-            [_, true, ..] => Err(StoreError::Busy("the destination already exists".into()).into()),
-            _ => Err(CreateDestinationError::TooMany),
-        }
+            StoreError::Busy("the destination already exists".into()).into()
+        } else {
+            CreateDestinationError::TooMany
+        })
     }
 
     /// Disables a destination with a reason, if its version is unchanged. One write.
@@ -141,7 +145,7 @@ impl Destinations {
             Delete::of(&keys::health(Route { environment, destination: id })).into(),
             Put::new(item).into(),
         ];
-        Ok(self.0.transact(writes).await?.is_empty())
+        Ok(self.0.transact(writes).await?.is_committed())
     }
 
     /// Replaces a destination like [`Self::update`], and resets its health. One transaction, and if
@@ -152,15 +156,14 @@ impl Destinations {
         destination: &Destination,
         reset: Reset,
     ) -> Result<(), UpdateDestinationError> {
-        let failed = repairing(&self.0, route, || async move {
+        let replaced = repairing(&self.0, route, || async move {
             let writes = vec![
                 replacement(route.environment, destination)?.into(),
                 reset_of(route, reset, destination.updated_at).into(),
             ];
             self.0.transact(writes).await
         });
-        let failed = failed.await?;
-        if failed.is_empty() { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
+        if replaced.await?.is_committed() { Ok(()) } else { Err(UpdateDestinationError::Conflict) }
     }
 
     /// Replaces a destination, if its stored version precedes the new one. One write.

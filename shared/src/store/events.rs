@@ -6,7 +6,10 @@ use super::{
     errors::Retention,
     keys,
     record_pages::{self, Window},
-    table::{BY_ENVIRONMENT, Filter, Item, Page, Put, Range, ReadOnly, StoreError, TABLE, Table, Write, to_item},
+    table::{
+        BY_ENVIRONMENT, Filter, Item, Page, Put, Range, ReadOnly, StoreError, TABLE, Table, Transacted, Transaction,
+        to_item,
+    },
 };
 use crate::domain::{
     event::{Event, EventType},
@@ -28,29 +31,29 @@ pub struct Outbox {
 #[derive(Debug)]
 pub struct Outgoing<'a> {
     table: &'a Table,
-    writes: Vec<Write>,
+    puts: Vec<Put>,
 }
 
 impl Table {
-    /// Executes the writes of a change with its events like [`Table::transact`]. Returns the flags
-    /// of the former; an event has no condition.
+    /// Executes the writes of a change with its events like [`Table::transact`].
     pub(super) async fn transact_and_send(
         &self,
-        writes: Vec<Write>,
+        change: impl Into<Transaction>,
         events: Outgoing<'_>,
-    ) -> Result<Vec<bool>, StoreError> {
-        let count = writes.len();
-        let mut failed = self.transact_with(writes, (events.table, events.writes)).await?;
-        failed.truncate(count);
-        Ok(failed)
+    ) -> Result<Transacted, StoreError> {
+        let mut transaction = change.into();
+        for event in events.puts {
+            transaction.add_to(events.table, event);
+        }
+        self.transact(transaction).await
     }
 }
 
 impl Outbox {
     /// Prepares events for the transaction of their change. One item each.
     pub fn prepare(&self, events: &[Event]) -> Result<Outgoing<'_>, StoreError> {
-        let writes = events.iter().map(|event| Ok(Put::new(self.item(event)?).into()));
-        Ok(Outgoing { table: &self.table, writes: writes.collect::<Result<_, StoreError>>()? })
+        let puts = events.iter().map(|event| self.item(event).map(Put::new));
+        Ok(Outgoing { table: &self.table, puts: puts.collect::<Result<_, StoreError>>()? })
     }
 
     /// Stores events of a background job. An event that another run stored is kept: this run may
@@ -63,13 +66,12 @@ impl Outbox {
 
     async fn store_batch(&self, mut events: Vec<&Event>) -> Result<(), StoreError> {
         while !events.is_empty() {
-            let puts = events.iter().map(|event| Ok(Put::if_absent(self.item(event)?).into()));
-            let stored = self.table.transact(puts.collect::<Result<_, StoreError>>()?).await?;
-            if stored.is_empty() {
-                break;
-            }
-            let mut stored = stored.into_iter();
-            events.retain(|_| !stored.next().unwrap_or_default());
+            let mut transaction = Transaction::default();
+            let puts = events.iter().map(|event| self.item(event).map(Put::if_absent));
+            let places = transaction.add_all(puts.collect::<Result<Vec<_>, _>>()?);
+            let Transacted::Refused(stored) = self.table.transact(transaction).await? else { break };
+            let rest = events.into_iter().zip(places).filter(|(_, place)| !stored.has(*place));
+            events = rest.map(|(event, _)| event).collect();
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::{
     keys,
     table::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Put, Range, ReadWrite, StoreError, Table,
-        Write, all_readable, number, to_item,
+        Transacted, Transaction, Write, all_readable, number, to_item,
     },
     tombstones::mark_deleted,
     users::check_status,
@@ -103,29 +103,30 @@ impl Installations {
         let InstallationChange { installation, new_workflows, changed_workflows, .. } = change;
         let InstallationChange { new_credentials, replaced_credentials, referenced_credentials, .. } = change;
         let user = installation.user_id;
-        let mut writes = vec![check_status(environment, user, owner)];
+        // What else may have changed since it was read.
+        let mut writes = Transaction::default();
+        let mut read = vec![
+            writes.add(check_status(environment, user, owner)),
+            writes.add(Put::new(installation_item(environment, installation)?).when(unchanged(before))),
+        ];
+        let mut names = Vec::new();
         for workflow in new_workflows {
-            writes.push(Put::if_absent(pointer_item(environment, workflow)?).into());
-        }
-        writes.push(Put::new(installation_item(environment, installation)?).when(unchanged(before)).into());
-        for workflow in new_workflows {
-            writes.push(Put::if_absent(workflow_item(environment, workflow)?).into());
+            names.push(writes.add(Put::if_absent(pointer_item(environment, workflow)?)));
+            read.push(writes.add(Put::if_absent(workflow_item(environment, workflow)?)));
         }
         for (before, workflow) in changed_workflows {
             let unchanged = Condition::equals("revision", number(before.revision));
-            writes.push(Put::new(workflow_item(environment, workflow)?).when(unchanged).into());
+            read.push(writes.add(Put::new(workflow_item(environment, workflow)?).when(unchanged)));
         }
         for credential in new_credentials {
-            writes.push(creation(environment, credential)?);
+            read.push(writes.add(creation(environment, credential)?));
         }
         for (before, after) in replaced_credentials {
-            writes.push(replacement(environment, before, after)?.into());
+            read.push(writes.add(replacement(environment, before, after)?));
         }
-        writes.extend(referenced_credentials.iter().map(|id| reference(environment, user, *id).into()));
-        let failed = self.0.transact_and_send(writes, events).await?;
-        let [user_changed, rest @ ..] = &failed[..] else { return Ok(()) };
-        let (names, others) = rest.split_at_checked(new_workflows.len()).unwrap_or_default();
-        Err(if names.contains(&true) && !others.contains(&true) && !user_changed {
+        read.extend(writes.add_all(referenced_credentials.iter().map(|id| reference(environment, user, *id))));
+        let Transacted::Refused(refused) = self.0.transact_and_send(writes, events).await? else { return Ok(()) };
+        Err(if refused.has_any(&names) && !refused.has_any(&read) {
             ChangeInstallationError::NameTaken
         } else {
             ChangeInstallationError::Conflict
@@ -154,7 +155,7 @@ impl Installations {
             writes.extend(deletion(environment, credential)?);
         }
         writes.extend(credentials.shared.iter().map(|credential| marked(environment, credential).into()));
-        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
     }
 
     /// Deletes a workflow of an installation, which becomes `after`. Returns false if one of them
@@ -170,7 +171,7 @@ impl Installations {
         writes.extend(deletions(environment, workflow));
         writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
         writes.push(Put::new(installation_item(environment, after)?).when(unchanged(Some(before))).into());
-        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
     }
 }
 

@@ -7,7 +7,8 @@ use moka::future::Cache;
 use super::{
     keys,
     table::{
-        Access, Condition, Delete, Put, ReadOnly, ReadWrite, StoreError, Table, Update, number, readable, text, to_item,
+        Access, Condition, Delete, Put, ReadOnly, ReadWrite, StoreError, Table, Transacted, Transaction, Update,
+        number, readable, text, to_item,
     },
 };
 use crate::domain::{
@@ -44,11 +45,13 @@ impl Integrations {
             .add("integrations", number(1))
             .when(Condition::item_absent().or(below_limit));
         let key = keys::integration(environment, &new.integration_id);
-        let put = Put::if_absent(to_item("integration", &key, new, &[])?);
-        match self.0.transact(vec![count.into(), put.into()]).await?[..] {
-            [] => Ok(()),
-            [_, true] => Err(CreateIntegrationError::Exists),
-            _ => Err(CreateIntegrationError::TooMany),
+        let mut writes = Transaction::default();
+        writes.add(count);
+        let stored = writes.add(Put::if_absent(to_item("integration", &key, new, &[])?));
+        match self.0.transact(writes).await? {
+            Transacted::Committed => Ok(()),
+            Transacted::Refused(refused) if refused.has(stored) => Err(CreateIntegrationError::Exists),
+            Transacted::Refused(_) => Err(CreateIntegrationError::TooMany),
         }
     }
 
@@ -71,7 +74,7 @@ impl Integrations {
     pub async fn delete(&self, environment: EnvironmentId, id: &IntegrationId) -> Result<bool, StoreError> {
         let count = Update::of(&keys::integrations_count(environment)).add("integrations", number(-1));
         let delete = Delete::existing(&keys::integration(environment, id));
-        Ok(self.0.transact(vec![delete.into(), count.into()]).await?.is_empty())
+        Ok(self.0.transact(vec![delete.into(), count.into()]).await?.is_committed())
     }
 }
 

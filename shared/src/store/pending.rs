@@ -66,7 +66,7 @@ pub struct Search {
     pub next: Option<Timestamp>,
 }
 
-/// Delivery that is recorded before its first attempt is.
+/// State of a delivery that something stored before the result of its first attempt.
 #[derive(Clone, Debug)]
 enum Recorded {
     /// It was delivered, or has failed.
@@ -282,7 +282,7 @@ impl PendingDeliveries {
             writes.push(Put::new(self.item(route, merged)?).when(Condition::item_exists()).into());
             writes.extend(replaced.iter().map(|delivery| Delete::existing(&key(route, delivery)).into()));
         }
-        if self.table.transact(writes).await?.is_empty() {
+        if self.table.transact(writes).await?.is_committed() {
             Ok(())
         } else {
             Err(StoreError::Busy("a pending delivery was settled by another drain".into()))

@@ -33,8 +33,7 @@ impl SigningKeys {
             Put::if_absent(to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?).into(),
             Put::if_absent(to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?).into(),
         ];
-        self.0.transact(writes).await?;
-        Ok(())
+        self.0.transact(writes).await.map(|_| ())
     }
 
     /// Deletes a key. One write.

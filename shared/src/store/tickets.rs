@@ -22,7 +22,7 @@ impl Tickets {
     /// Deletes a ticket. Returns false if another request has deleted it. One transaction, which
     /// succeeds if it is repeated because its response was lost.
     pub async fn redeem(&self, hash: &TicketHash) -> Result<bool, StoreError> {
-        Ok(self.0.transact(vec![Delete::existing(&keys::ticket(hash)).into()]).await?.is_empty())
+        Ok(self.0.transact(vec![Delete::existing(&keys::ticket(hash)).into()]).await?.is_committed())
     }
 }
 

@@ -10,8 +10,8 @@ use super::{
     events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Put, Range, ReadWrite, StoreError, Table,
-        Write, number, text, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Place, Put, Range, ReadWrite, Refused,
+        StoreError, Table, Transacted, Transaction, Write, number, text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     user_jobs::{Deletion, StatusChange},
@@ -79,12 +79,8 @@ const MAX_CONCURRENT_TRANSACTIONS: usize = 8;
 /// Number of partitions over which the users of an environment are listed.
 pub const SHARDS: u32 = keys::USER_SHARDS;
 
-fn items_of(environment: EnvironmentId, user: &User) -> Result<Vec<Item>, StoreError> {
-    let mut items = vec![user_item(environment, user)?];
-    for name in user.names().claims() {
-        items.push(claim_item(environment, user.user_id, &name)?);
-    }
-    Ok(items)
+fn claim_items(environment: EnvironmentId, user: &User) -> Result<Vec<Item>, StoreError> {
+    user.names().claims().iter().map(|name| claim_item(environment, user.user_id, name)).collect()
 }
 
 fn user_item(environment: EnvironmentId, user: &User) -> Result<Item, StoreError> {
@@ -169,27 +165,23 @@ impl Users {
         users: &[&User],
         seed: &RequestSeed,
     ) -> Result<Vec<Option<Result<(), CreateUserError>>>, StoreError> {
-        let (mut writes, mut sizes) = (Vec::new(), Vec::new());
+        let (mut writes, mut places) = (Transaction::default(), Vec::new());
         for user in users {
-            let items = items_of(environment, user)?;
-            let check = check_not_deleted(&keys::user(environment, user.user_id), seed);
-            sizes.push((items.len(), usize::from(check.is_some())));
-            writes.extend(items.into_iter().map(|item| Put::if_absent(item).into()));
-            writes.extend(check);
+            let stored = writes.add(Put::if_absent(user_item(environment, user)?));
+            let claims = claim_items(environment, user)?;
+            let claims = writes.add_all(claims.into_iter().map(Put::if_absent));
+            let deleted = check_not_deleted(&keys::user(environment, user.user_id), seed);
+            places.push((stored, claims, deleted.map(|check| writes.add(check))));
         }
-        let failed = self.0.transact(writes).await?;
-        let mut rest = failed.as_slice();
-        let known = users.iter().zip(sizes).map(|(user, (items, checks))| {
-            let (own, others) = rest.split_at_checked(items).unwrap_or_default();
-            let (checked, others) = others.split_at_checked(checks).unwrap_or_default();
-            rest = others;
-            match own {
-                // Either the transaction succeeded, or the id exists or was deleted. Ids are
-                // random, so an earlier attempt of the same request created the user.
-                [] | [true, ..] => Some(Ok(())),
-                _ if checked.contains(&true) => Some(Ok(())),
-                [_, claims @ ..] => taken(user, claims).map(Err),
+        let Transacted::Refused(refused) = self.0.transact(writes).await? else {
+            return Ok(users.iter().map(|_| Some(Ok(()))).collect());
+        };
+        let known = users.iter().zip(places).map(|(user, (stored, claims, deleted))| {
+            // Ids are random: an earlier attempt of the same request created the user.
+            if refused.has(stored) || refused.has_any(&deleted) {
+                return Some(Ok(()));
             }
+            taken(user, &claims, &refused).map(Err)
         });
         Ok(known.collect())
     }
@@ -198,27 +190,26 @@ impl Users {
     pub async fn update(&self, environment: EnvironmentId, before: &User, after: &User) -> Result<(), UpdateUserError> {
         let (old, new) = (before.names().claims(), after.names().claims());
         let unchanged = Condition::equals("version", number(before.version));
-        let mut writes = vec![Put::new(user_item(environment, after)?).when(unchanged).into()];
-        let added: Vec<&CanonicalName> = new.iter().filter(|claim| !old.contains(claim)).collect();
-        for claim in &added {
-            writes.push(Put::if_absent(claim_item(environment, after.user_id, claim)?).into());
+        let mut writes = Transaction::default();
+        let stored = writes.add(Put::new(user_item(environment, after)?).when(unchanged));
+        let mut added = Vec::new();
+        for claim in new.iter().filter(|claim| !old.contains(claim)) {
+            let place = writes.add(Put::if_absent(claim_item(environment, after.user_id, claim)?));
+            added.push((claim, place));
         }
         let removed = old.iter().filter(|claim| !new.contains(claim));
-        writes.extend(removed.map(|claim| delete_claim(environment, before.user_id, claim)));
-        let failed = self.0.transact(writes).await?;
-        let claims = added.iter().zip(failed.iter().skip(1));
-        let taken: Vec<&CanonicalName> = claims.filter(|(_, failed)| **failed).map(|(name, _)| *name).collect();
-        match failed[..] {
-            [] => Ok(()),
-            [false, ..] if !taken.is_empty() => {
-                let email = after.email.as_ref().map(|email| email.canonical());
-                Err(UpdateUserError::Taken {
-                    username: taken.contains(&&after.username.canonical()),
-                    email: email.is_some_and(|email| taken.contains(&&email)),
-                })
-            }
-            _ => Err(UpdateUserError::Conflict),
+        writes.add_all(removed.map(|claim| delete_claim(environment, before.user_id, claim)));
+        let Transacted::Refused(refused) = self.0.transact(writes).await? else { return Ok(()) };
+        let taken = added.iter().filter(|(_, place)| refused.has(*place));
+        let taken: Vec<&CanonicalName> = taken.map(|(claim, _)| *claim).collect();
+        if refused.has(stored) || taken.is_empty() {
+            return Err(UpdateUserError::Conflict);
         }
+        let email = after.email.as_ref().map(|email| email.canonical());
+        Err(UpdateUserError::Taken {
+            username: taken.contains(&&after.username.canonical()),
+            email: email.is_some_and(|email| taken.contains(&&email)),
+        })
     }
 
     /// Deletes a user and its claims, and stores the job that deletes the data of the user. Returns
@@ -234,7 +225,7 @@ impl Users {
         writes.push(mark_deleted(&key)?);
         let claims = user.names().claims();
         writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
-        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
     }
 
     /// Stores a user after a change of its status, if its version is unchanged, and the job that
@@ -252,7 +243,7 @@ impl Users {
         let job = to_item("statusChange", &keys::status_change(*environment_id, *user_id), change, &listing)?;
         let unchanged = Condition::equals("version", number(before.version));
         let user = Put::new(user_item(*environment_id, after)?).when(unchanged);
-        Ok(self.0.transact_and_send(vec![user.into(), Put::new(job).into()], events).await?.is_empty())
+        Ok(self.0.transact_and_send(vec![user.into(), Put::new(job).into()], events).await?.is_committed())
     }
 
     /// Stores the job that erases the errors and events of a user. One write.
@@ -353,11 +344,11 @@ impl<A: Access> Users<A> {
 }
 
 /// Returns the conflict for the claims that failed, or none if no claim failed.
-fn taken(user: &User, failed: &[bool]) -> Option<CreateUserError> {
-    let (username, email) = match *failed {
+fn taken(user: &User, claims: &[Place], refused: &Refused) -> Option<CreateUserError> {
+    let (username, email) = match *claims {
         // A username that equals the email address needs one claim only.
-        [both] => (both, both && user.email.is_some()),
-        [username, email] => (username, email),
+        [both] => (refused.has(both), refused.has(both) && user.email.is_some()),
+        [username, email] => (refused.has(username), refused.has(email)),
         _ => (false, false),
     };
     (username || email).then_some(CreateUserError::Taken { username, email })

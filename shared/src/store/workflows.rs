@@ -13,8 +13,9 @@ use super::{
     events::Outgoing,
     keys,
     table::{
-        Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Put, Range, ReadOnly, ReadWrite,
-        StoreError, Table, Write, all_readable, attribute_text, from_items, number, text, to_item,
+        Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Place, Put, Range, ReadOnly, ReadWrite,
+        Refused, StoreError, Table, Transacted, Transaction, Write, all_readable, attribute_text, from_items, number,
+        text, to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     users::{Users, check_status},
@@ -108,8 +109,9 @@ pub(super) fn deletions(environment: EnvironmentId, workflow: &Workflow) -> [Wri
 }
 
 /// Returns the credentials whose write failed because they do not exist.
-fn missing(credentials: &[CredentialId], failed: &[bool]) -> Vec<CredentialId> {
-    credentials.iter().zip(failed).filter(|(_, failed)| **failed).map(|(id, _)| *id).collect()
+fn missing(credentials: &[CredentialId], references: &[Place], refused: &Refused) -> Vec<CredentialId> {
+    let referenced = credentials.iter().zip(references);
+    referenced.filter(|(_, reference)| refused.has(**reference)).map(|(id, _)| *id).collect()
 }
 
 impl Workflows {
@@ -126,26 +128,27 @@ impl Workflows {
     ) -> Result<(), CreateWorkflowError> {
         let Workflow { workflow_id, user_id, credential_ids, .. } = workflow;
         let key = keys::workflow(environment, *workflow_id);
-        let mut writes = vec![
-            check_status(environment, *user_id, owner),
-            Put::if_absent(pointer_item(environment, workflow)?).into(),
-            Put::if_absent(workflow_item(environment, workflow)?).into(),
-        ];
-        writes.extend(credential_ids.iter().map(|id| reference(environment, *user_id, *id).into()));
-        let checks = check_not_deleted(&key, seed);
-        let is_checked = checks.is_some();
-        writes.extend(checks);
-        match &self.0.transact_and_send(writes, events).await?[..] {
-            [.., true] if is_checked => Ok(()),
-            [_, _, true, ..] => Ok(()),
-            [true, ..] => Err(CreateWorkflowError::UserChanged),
-            [] => Ok(()),
-            [_, _, _, credentials @ ..] if !missing(credential_ids, credentials).is_empty() => {
-                Err(CreateWorkflowError::CredentialsNotFound(missing(credential_ids, credentials)))
-            }
-            [_, true, ..] => Err(CreateWorkflowError::NameTaken),
-            _ => Err(StoreError::Busy("the transaction was cancelled".into()).into()),
+        let mut writes = Transaction::default();
+        let status = writes.add(check_status(environment, *user_id, owner));
+        let pointer = writes.add(Put::if_absent(pointer_item(environment, workflow)?));
+        let stored = writes.add(Put::if_absent(workflow_item(environment, workflow)?));
+        let references = writes.add_all(credential_ids.iter().map(|id| reference(environment, *user_id, *id)));
+        let deleted = check_not_deleted(&key, seed).map(|check| writes.add(check));
+        let Transacted::Refused(refused) = self.0.transact_and_send(writes, events).await? else { return Ok(()) };
+        if refused.has(stored) || refused.has_any(&deleted) {
+            return Ok(());
         }
+        if refused.has(status) {
+            return Err(CreateWorkflowError::UserChanged);
+        }
+        let missing = missing(credential_ids, &references, &refused);
+        if !missing.is_empty() {
+            return Err(CreateWorkflowError::CredentialsNotFound(missing));
+        }
+        if refused.has(pointer) {
+            return Err(CreateWorkflowError::NameTaken);
+        }
+        Err(StoreError::Busy("the transaction was cancelled".into()).into())
     }
 
     /// Stores a changed workflow, and moves its pointer if the name changed, if its revision and
@@ -160,29 +163,26 @@ impl Workflows {
     ) -> Result<(), ChangeWorkflowError> {
         let Workflow { workflow_id, user_id, name, revision, .. } = before;
         let unchanged = Condition::equals("revision", number(revision));
-        let mut writes = vec![
-            Put::new(workflow_item(environment, after)?).when(unchanged).into(),
-            check_status(environment, *user_id, owner),
-        ];
-        writes.extend(added.iter().map(|id| reference(environment, *user_id, *id).into()));
+        let mut writes = Transaction::default();
+        let revised = writes.add(Put::new(workflow_item(environment, after)?).when(unchanged));
+        let status = writes.add(check_status(environment, *user_id, owner));
+        let references = writes.add_all(added.iter().map(|id| reference(environment, *user_id, *id)));
+        let mut pointer = None;
         if after.name != *name {
             let old = keys::workflow_pointer(environment, *user_id, name);
             let own = Condition::equals("workflowId", text(workflow_id));
-            writes.push(Put::if_absent(pointer_item(environment, after)?).into());
-            writes.push(Delete::of(&old).when(own).into());
+            pointer = Some(writes.add(Put::if_absent(pointer_item(environment, after)?)));
+            writes.add(Delete::of(&old).when(own));
         }
-        let failed = self.0.transact_and_send(writes, events).await?;
-        let [changed, user_changed, rest @ ..] = &failed[..] else { return Ok(()) };
-        let (credentials, pointers) = rest.split_at_checked(added.len()).unwrap_or_default();
-        if *changed || *user_changed {
-            Err(ChangeWorkflowError::Conflict)
-        } else if credentials.contains(&true) {
-            Err(ChangeWorkflowError::CredentialsNotFound(missing(added, credentials)))
-        } else if let [true, _] = pointers {
-            Err(ChangeWorkflowError::NameTaken)
-        } else {
-            Err(ChangeWorkflowError::Conflict)
+        let Transacted::Refused(refused) = self.0.transact_and_send(writes, events).await? else { return Ok(()) };
+        if refused.has_any(&[revised, status]) {
+            return Err(ChangeWorkflowError::Conflict);
         }
+        let missing = missing(added, &references, &refused);
+        if !missing.is_empty() {
+            return Err(ChangeWorkflowError::CredentialsNotFound(missing));
+        }
+        Err(if refused.has_any(&pointer) { ChangeWorkflowError::NameTaken } else { ChangeWorkflowError::Conflict })
     }
 
     /// Stores changed workflows of a user, if the revision of each and the status of the user are
@@ -200,7 +200,7 @@ impl Workflows {
             let unchanged = Condition::equals("revision", number(before.revision));
             writes.push(Put::new(workflow_item(environment, after)?).when(unchanged).into());
         }
-        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
     }
 
     /// Deletes a workflow and its pointer. Returns false if it was changed or deleted, or its user
@@ -214,7 +214,7 @@ impl Workflows {
         let mut writes = vec![Write::check_exists(&keys::user(environment, workflow.user_id))];
         writes.extend(deletions(environment, workflow));
         writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
-        Ok(self.0.transact_and_send(writes, events).await?.is_empty())
+        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
     }
 }
 

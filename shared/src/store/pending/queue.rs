@@ -20,7 +20,9 @@ use crate::{
     store::{
         keys::{self, Key},
         replays::Replays,
-        table::{Condition, Delete, Put, Retries, StoreError, Update, Write, number, text, to_value},
+        table::{
+            Condition, Delete, Put, Retries, StoreError, Transacted, Transaction, Update, Write, number, text, to_value,
+        },
     },
 };
 
@@ -160,7 +162,7 @@ impl PendingDeliveries {
     ) -> Result<QueueOutcome, StoreError> {
         let stored = self.stored(route, records).await?;
         let now = Timestamp::now();
-        let (mut writes, mut queued, mut new) = (Vec::<Write>::new(), Queued::default(), 0);
+        let (mut writes, mut queued, mut new) = (Transaction::default(), Queued::default(), 0);
         for record in records {
             let row = stored.rows.get(&record.0);
             if row.is_some_and(|row| row.replay_ids.contains(&replay.replay_id)) {
@@ -168,7 +170,7 @@ impl PendingDeliveries {
                 continue;
             }
             let Some(next) = stored.queued_by(replay, *record, now) else { continue };
-            writes.extend(self.replace(route, replay.replay_id, row, &next)?);
+            writes.add_all(self.replace(route, replay.replay_id, row, &next)?);
             queued.added += usize::from(row.is_none_or(|row| row.next_attempt_at.is_none()));
             queued.records += 1;
             new += 1;
@@ -180,11 +182,11 @@ impl PendingDeliveries {
             .add("found", number(new))
             .add("pending", number(new))
             .when(Condition::equals("status", to_value(ReplayStatus::Running)?));
-        let failed = self.table.transact_with(writes, (&replays.0, vec![counted.into()])).await?;
-        Ok(match failed.last() {
-            None => QueueOutcome::Queued(queued),
-            Some(true) => QueueOutcome::ReplayEnded,
-            Some(false) => QueueOutcome::Interfered,
+        let counted = writes.add_to(&replays.0, counted);
+        Ok(match self.table.transact(writes).await? {
+            Transacted::Committed => QueueOutcome::Queued(queued),
+            Transacted::Refused(refused) if refused.has(counted) => QueueOutcome::ReplayEnded,
+            Transacted::Refused(_) => QueueOutcome::Interfered,
         })
     }
 

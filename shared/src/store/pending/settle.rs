@@ -16,7 +16,7 @@ use crate::{
     store::{
         keys,
         replays::Replays,
-        table::{Delete, Put, StoreError, Update, Write, number, to_value},
+        table::{Delete, Put, StoreError, Transacted, Transaction, Update, Write, number, to_value},
     },
 };
 
@@ -96,8 +96,8 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// Settles all deliveries or none. If some are no longer pending, returns one flag per write,
-    /// of which the first are those of the settlements: `true` if a delivery is no longer pending.
+    /// Settles all deliveries or none. If some are no longer pending, returns for each whether it is
+    /// one of them.
     async fn settle_all(
         &self,
         route: Route,
@@ -105,15 +105,20 @@ impl PendingDeliveries {
         settled: &[&Settlement],
         extent: Extent,
     ) -> Result<Vec<bool>, StoreError> {
-        // The deletions come first, because they are the only writes with a condition.
-        let deletions = settled.iter().map(|settled| Delete::existing(&key(route, &settled.delivery)).into());
-        let mut writes: Vec<Write> = deletions.collect();
+        let mut writes = Transaction::default();
+        // The only writes with a condition.
+        let deletions = writes.add_all(settled.iter().map(|settled| Delete::existing(&key(route, &settled.delivery))));
         for settlement in settled {
-            writes.extend(self.writes(route, settlement, extent)?);
+            writes.add_all(self.writes(route, settlement, extent)?);
         }
         let counts = if extent.counts_for_replays { replay_counts(route, settled) } else { Vec::new() };
-        let counts = counts.into_iter().map(Write::from).collect();
-        self.table.transact_with(writes, (&replays.0, counts)).await
+        for count in counts {
+            writes.add_to(&replays.0, count);
+        }
+        Ok(match self.table.transact(writes).await? {
+            Transacted::Committed => Vec::new(),
+            Transacted::Refused(refused) => deletions.into_iter().map(|deletion| refused.has(deletion)).collect(),
+        })
     }
 
     /// Returns the writes of a settlement, besides the deletion of the pending item: add it again

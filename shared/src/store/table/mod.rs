@@ -38,3 +38,4 @@ pub(super) use item::{
 };
 pub use page::{Page, PageRequest, Position};
 pub(super) use query::{BY_ENVIRONMENT, BY_USER, Filter, LISTING, Range, TABLE, View};
+pub(super) use transact::{Place, Refused, Transacted, Transaction};

@@ -109,7 +109,7 @@ async fn send(
     route: Route,
     destination: &Destination,
 ) -> (Outcome, Vec<String>) {
-    let record = Record::from(ErrorLog::test_event(route.environment, Timestamp::now()));
+    let record = Record::from(ErrorLog::for_test(route.environment, Timestamp::now()));
     let outcome = sender.send(route, destination, &[&record]).await.pop().unwrap();
     let hosts = std::mem::take(&mut *requests.lock().unwrap()).into_iter().map(|(host, _)| host);
     (outcome, hosts.collect())
@@ -140,7 +140,7 @@ async fn roles_are_assumed_at_the_regional_endpoint() {
 async fn a_role_is_assumed_for_one_bus_with_the_external_id_of_the_destination() {
     let (config, requests) = scripted("eu-central-1", 900, accepted);
     let (route, destination) = destination("errors");
-    let record = Record::from(ErrorLog::test_event(route.environment, Timestamp::now()));
+    let record = Record::from(ErrorLog::for_test(route.environment, Timestamp::now()));
     sender(&config).send(route, &destination, &[&record]).await;
     let parameters = requests.lock().unwrap()[0].1.clone();
     let parameter = |name: &str| parameters.iter().find(|(other, _)| other == name).unwrap().1.clone();
@@ -273,7 +273,7 @@ async fn calls_on_connections_that_aws_had_closed_are_repeated_at_once() {
         }
     });
     let (sender, (route, destination)) = (sender(&config), destination("errors"));
-    let record = Record::from(ErrorLog::test_event(route.environment, Timestamp::now()));
+    let record = Record::from(ErrorLog::for_test(route.environment, Timestamp::now()));
     let outcome = sender.send(route, &destination, &[&record]).await.pop().unwrap();
     assert!(matches!(outcome, Outcome::Delivered(_)), "{outcome:?}");
     assert_eq!(requests.load(Ordering::SeqCst), 4, "STS and EventBridge are called twice each");
