@@ -448,16 +448,18 @@ def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console)
         assert max(arrivals.values()) <= 2
 
 
-def test_what_a_destination_missed_is_sent_once_whatever_fails(console: Console, receiver: Receiver) -> None:
-    destination = console.webhook(receiver, name="Support desk")
+def test_what_a_destination_missed_is_sent_once_whatever_fails(console: Console) -> None:
+    with Receiver(500) as receiver:
+        destination = console.webhook(receiver, name="Support desk")
+        fail(console, TEXTS[0], destination=destination)
     console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": False})
+    console.wait_for_deliveries(destination, "cancelled", 1)
     console.sign_in(f"#/destinations/{destination}")
     console.see("Nothing is sent")
     console.forget()
     console.find("const toggle = controlOf('Send to Support desk'); toggle.click(); toggle.click()")
     console.see("Send what it missed?")
     assert len(console.requests("PATCH")) == 1, "the second click of a double click has no effect"
-    console.click("0 cancelled deliveries")
     fail_second = """const { fetch } = window;
         let replays = 0;
         window.fetch = async (url, options) => {
@@ -469,6 +471,69 @@ def test_what_a_destination_missed_is_sent_once_whatever_fails(console: Console,
     console.click("Send", "Request")
     requests = [replay["request"] for replay in replays(console, destination)]
     assert sorted("cancelled" in request for request in requests) == [False, True], requests
+
+
+def test_everything_that_a_destination_missed_is_sent_later(console: Console) -> None:
+    with Receiver(500) as receiver:
+        destination = console.webhook(receiver, name="Support desk")
+        cancelled = fail(console, TEXTS[0], destination=destination)
+        console.sign_in(f"#/destinations/{destination}")
+        console.click("Send to Support desk", "Disable Support desk?")
+        console.click("Disable", "Nothing is sent")
+        console.wait_for_deliveries(destination, "cancelled", 1)
+        with Receiver(200) as witness:
+            console.webhook(witness)
+            meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
+            wait(lambda: witness.ids == meanwhile, PATIENCE, "the error is forwarded")
+        receiver.status = 200
+        console.click("Send to Support desk", "Send what it missed?")
+        console.click("Not now", "Not sent: 1 cancelled delivery. What was recorded while it was disabled")
+        # What is not chosen is still offered.
+        console.click("Replay these", "Send what Support desk missed?")
+        console.click("What was recorded while it was disabled")
+        console.click("Send", "Request")
+        wait(lambda: receiver.ids == cancelled, PATIENCE, "the cancelled delivery arrives")
+        console.click("Deliveries", "What was recorded while it was disabled")
+        console.click("Replay these", "Send what Support desk missed?")
+        console.click("Send", "Request")
+        wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, PATIENCE, "all arrive")
+        console.click("Deliveries")
+        console.gone("What was recorded while it was disabled")
+
+
+def test_test_event_that_fails_replaces_the_last_verification(console: Console, receiver: Receiver) -> None:
+    destination = console.webhook(receiver, name="Support desk")
+    console.sign_in(f"#/destinations/{destination}")
+    console.click("Send test event", "Test event delivered", "verified a test event was accepted")
+    receiver.status = 500
+    console.click("Send test event", "Test event not delivered")
+    console.gone("verified")
+
+
+def test_texts_of_a_new_destination_are_not_lost(console: Console) -> None:
+    console.sign_in("#/destinations")
+    console.click("Add destination", "Description")
+    console.fill("URL", "https://example.com/hook")
+    console.click("Amazon EventBridge", "Region")
+    console.fill("Region", "eu-central-1")
+    console.fill("Role ARN", "arn:aws:iam::111122223333:role/tenon")
+    console.click("Access keys", "Secret access key")
+    console.click("Role (recommended)", "Role ARN")
+    assert console.value("Region") == "eu-central-1"
+    assert console.value("Role ARN") == "arn:aws:iam::111122223333:role/tenon"
+    console.click("Webhook", "Description")
+    assert console.value("URL") == "https://example.com/hook"
+    # Without a real key, the browser does not ask the page.
+    console.find("fieldOf('Name').focus()")
+    console.browser.press("7")
+    console.browser.press(ESCAPE)
+    console.see("Discard what you entered?")
+    console.click("Keep it")
+    console.gone("Discard what you entered?")
+    assert console.value("Name") == "7"
+    console.click("Close", "Discard what you entered?")
+    console.click("Discard")
+    console.gone("Discard what you entered?", "Description")
 
 
 def test_what_is_being_sent_cannot_be_changed_and_its_failure_is_always_told(

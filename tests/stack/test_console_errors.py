@@ -136,6 +136,41 @@ def test_keyboard_selects_a_time_range(console: Console) -> None:
     console.see("1 error ·")
     since, until = (datetime.fromisoformat(console.parameters()[name]) for name in ("since", "until"))
     assert timedelta(minutes=1.4) < until - since < timedelta(minutes=2)
+    assert console.browser.run("return document.activeElement.localName") == "svg", "to choose a shorter range"
+
+
+def test_former_chart_and_groups_stay_until_another_range_is_loaded(console: Console) -> None:
+    console.record(console.workflow(console.user("joe"), "Orders"), "status code 401")
+    console.sign_in("#/errors")
+    console.see("1 error ·", "status code 401")
+    console.hold("GET /errors/groups")
+    console.click("7 d")
+    console.browser.wait("return document.querySelectorAll('[aria-busy] .chart, [aria-busy] table').length === 2")
+    console.see("Live", "status code 401")
+    console.gone("Not live")
+    console.release()
+    console.browser.wait("return document.querySelector('[aria-busy]') === null")
+    console.see("1 error ·", "status code 401")
+
+
+def test_panel_that_was_closed_is_not_opened_by_going_back(console: Console) -> None:
+    console.record(console.workflow(console.user("joe"), "Orders"), "status code 401")
+    console.sign_in("#/users")
+    console.open("#/errors?view=list")
+    console.click("status code 401", "Happened")
+    where = console.fragment()
+    console.click("Close")
+    console.gone("Happened")
+    assert console.fragment() == "#/errors?view=list"
+    console.browser.run("history.back()")
+    console.browser.wait("return location.hash === '#/users'")
+    # Without a page before, closing replaces the address.
+    console.load(where)
+    console.sign_in(where)
+    console.see("Happened")
+    console.click("Close")
+    console.gone("Happened")
+    assert console.fragment() == "#/errors?view=list"
 
 
 def test_presets_set_the_time_range(reader: Console) -> None:

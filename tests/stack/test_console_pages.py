@@ -9,7 +9,7 @@ from typing import Any
 
 import customer
 import pytest
-from browser import Browser, wait
+from browser import ESCAPE, Browser, wait
 from console import LOOKS, PATIENCE, Console, Receiver
 from emulator import CUSTOMER_ACCOUNT, REGION, ROOT, Emulator
 from stack import Stack
@@ -424,9 +424,71 @@ def test_navigation_moves_the_focus_and_names_the_page(console: Console) -> None
     console.browser.resize(360, 740)
     assert console.browser.run("return document.querySelector('header').getBoundingClientRect().height") <= 64
     assert not console.find("return visible('nav a').some((link) => textOf(link) === 'Events')")
+    is_open = "return visible('nav a').some((link) => textOf(link) === 'Users')"
     console.click("Menu")
     console.click("Events", "No events")
-    assert not console.find("return visible('nav a').some((link) => textOf(link) === 'Users')")
+    assert not console.find(is_open)
+    # The link of the present page closes it too, and so does Escape.
+    console.click("Menu")
+    console.click("Events")
+    wait(lambda: not console.find(is_open), PATIENCE, "the menu is closed")
+    console.click("Menu")
+    console.browser.press(ESCAPE)
+    wait(lambda: not console.find(is_open), PATIENCE, "the menu is closed")
+    assert console.browser.run("return document.activeElement.ariaLabel") == "Menu"
+
+
+def test_back_returns_to_where_a_list_was_left(console: Console) -> None:
+    body = {"users": [{"username": f"user-{index:02}"} for index in range(50)]}
+    console.environment.call("POST", "/users/batch", body)
+    console.sign_in("#/users")
+    rows = console.rows(50)
+    user = rows[30].split()[0]
+    script = "named('a', arguments[0]).scrollIntoView({ block: 'center' }); return scrollY"
+    left = console.find(script, user)
+    assert left > 500
+    console.click(user, "Workflows")
+    assert console.browser.run("return scrollY") == 0, "another page begins at its top"
+    console.browser.run("history.back()")
+    console.rows(50)
+    console.browser.wait("return scrollY === arguments[0]", left)
+    console.browser.run("history.forward()")
+    console.see("Workflows")
+    console.click("Users")
+    console.rows(50)
+    assert console.browser.run("return scrollY") == 0, "a link is no return"
+    console.browser.run("history.go(-2)")
+    console.browser.wait("return scrollY === arguments[0]", left)
+
+
+def test_lists_without_a_match_do_not_claim_that_there_is_nothing(console: Console) -> None:
+    console.user("joe")
+    console.sign_in("#/users?status=disabled")
+    console.click("Show all users", "joe")
+    console.open("#/events?type=user.deleted")
+    console.see("No event in this time range matches the filters.")
+    for view in ("groups", "list"):
+        console.open(f"#/errors?view={view}&blockType=alloy.shopify&status=401")
+        console.see("No error in this time range matches the filters.")
+    # On a phone, the filters are folded.
+    console.browser.resize(360, 740)
+    console.see("Filters (2)")
+
+
+def test_fields_of_a_time_range_do_not_overlap(console: Console) -> None:
+    console.sign_in("#/errors")
+    console.click("Custom", "Until")
+    assert console.focused() == "Since"
+    for width in (1280, 1000, 700, 360):
+        console.browser.resize(width, 900)
+        boxes = "return visible('[type=datetime-local]').map((input) => input.getBoundingClientRect())"
+        first, second = console.find(boxes)
+        assert first["right"] <= second["left"] or first["bottom"] <= second["top"], width
+        fits = "return visible('[type=datetime-local]').every((input) => input.scrollWidth <= input.clientWidth)"
+        assert console.find(fits), width
+    console.browser.press(ESCAPE)
+    console.gone("Until")
+    assert console.focused() == "Custom"
 
 
 LONG = "A-very-long-name-without-any-space-" * 3

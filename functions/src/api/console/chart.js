@@ -10,13 +10,13 @@ const [HEIGHT, LEFT, BOTTOM, TOP] = [150, 40, 22, 8];
 const LABEL_WIDTH = 110;
 const DAY_MS = 86400000;
 
-// Returns round steps of the vertical axis.
+// Returns round steps of the vertical axis, the last of them not below the highest count.
 function scale(highest) {
   const step =
     [1, 2, 5, 10]
       .map((factor) => factor * 10 ** Math.floor(Math.log10(Math.max(highest, 1) / 2)))
       .find((size) => size >= 1 && highest / size <= 4) ?? 1;
-  return Array.from({ length: Math.floor(highest / step) + 1 }, (_, index) => index * step);
+  return Array.from({ length: Math.ceil(highest / step) + 1 }, (_, index) => index * step);
 }
 
 // Returns the width of an element, which changes with the window.
@@ -82,8 +82,8 @@ function useSelection(count, barAt, select) {
 
 const localTime = (at, options) => new Date(at).toLocaleString(undefined, options);
 
-function CountAxis({ highest, width, y }) {
-  return scale(highest).map((count) =>
+function CountAxis({ counts, width, y }) {
+  return counts.map((count) =>
     h(
       "g",
       { key: count },
@@ -133,7 +133,8 @@ function Chart({ histogram, isNewest, note, select }) {
   const total = histogram.reduce((sum, { count }) => sum + count, 0);
   const barWidth = (width - LEFT) / histogram.length;
   const x = (index) => LEFT + index * barWidth;
-  const y = (count) => HEIGHT - BOTTOM - (count / highest) * (HEIGHT - BOTTOM - TOP);
+  const counts = scale(highest);
+  const y = (count) => HEIGHT - BOTTOM - (count / counts.at(-1)) * (HEIGHT - BOTTOM - TOP);
   const barAt = (event) => {
     const place = event.clientX - svg.current.getBoundingClientRect().left - LEFT;
     return Math.max(0, Math.min(histogram.length - 1, Math.floor(place / barWidth)));
@@ -170,7 +171,7 @@ function Chart({ histogram, isNewest, note, select }) {
         "aria-label": `Errors over time: ${total}, at most ${highest} per bar. The arrow keys choose a bar, with Shift a range, and Enter selects its time.`,
         ...handlers,
       },
-      h(CountAxis, { highest, width, y }),
+      h(CountAxis, { counts, width, y }),
       from !== null &&
         h("rect", {
           class: "selection",

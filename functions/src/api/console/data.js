@@ -4,7 +4,17 @@ import { useEffect, useRef, useState } from "./preact.js";
 import { call, isRefused, onSignOut, query } from "./api.js";
 import { createStore, useStore } from "./store.js";
 
-export { useData, refresh, usePolling, destinations, loadDestinations, refreshDestinations, useDestinations, pause };
+export {
+  useData,
+  useFormer,
+  refresh,
+  usePolling,
+  destinations,
+  loadDestinations,
+  refreshDestinations,
+  useDestinations,
+  pause,
+};
 
 // Pauses between requests that find nothing new, in milliseconds: they grow from the first to the
 // last.
@@ -76,6 +86,13 @@ function useData(key, load) {
     setState((before) => (before.key === key && before.data ? { ...before, data: change(before.data) } : before));
   const present = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
   return { isLoading: false, ...present, reload, setData };
+}
+
+// Returns data, or what was shown before while it is loaded.
+function useFormer({ data, isLoading }) {
+  const former = useRef(undefined);
+  if (data) former.current = data;
+  return data ?? (isLoading ? former.current : undefined);
 }
 
 // Repeats an action that returns whether it found something new. Pauses grow while it finds

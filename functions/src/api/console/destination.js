@@ -12,7 +12,7 @@ import { announce } from "./messages.js";
 import { destinationName } from "./names.js";
 import { openReplay, ReplayList, replayNow, replayStarter } from "./replays.js";
 import { openRoleSteps } from "./role.js";
-import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { changed, go, goBackTo, link, useAddress, useTitle } from "./route.js";
 import { createStore, useStore } from "./store.js";
 import { isoTime, localInput, Time } from "./times.js";
 import {
@@ -51,7 +51,7 @@ function DestinationPage({ id }) {
     loadDestinations().catch(() => {});
   }, []);
   const live = usePolling(loadDestinations);
-  const closePanel = () => go(changed({ error: null, event: null }));
+  const closePanel = () => goBackTo(changed({ error: null, event: null }));
   return h(
     Fragment,
     {},
@@ -94,8 +94,7 @@ const REFUSED_ACCESS =
 // Health with what can be done about it.
 function Overview({ destination, name }) {
   const { mayChange } = useSession();
-  const { destinationId, enabled, health, verified, verification, type, url, region, eventBusName, credentials } =
-    destination;
+  const { destinationId, enabled, health, verified, type, url, region, eventBusName, credentials } = destination;
   const { pending, lastFailure, failingSince } = health;
   const isFailing = ["failing", "retrying"].includes(health.status);
   const needsAccess = type === "eventbridge" && isFailing && REFUSED_ACCESS.test(lastFailure?.response ?? "");
@@ -157,18 +156,10 @@ function Overview({ destination, name }) {
           ["Last failure", h(Time, { at: health.lastFailureAt })],
         ],
       }),
-      (verified || !isFailing) &&
-        h(
-          "p",
-          {},
-          h(Badge, { kind: verified ? "good" : "warn" }, verified ? "verified" : "not verified"),
-          " ",
-          verification,
-        ),
       h(Missed, { destination, name, showReplays, key: `${enabled} ${pending > 0} ${health.lastSuccessAt}` }),
       h(
         TestEvent,
-        { destination, key: JSON.stringify([url, region, eventBusName, credentials, enabled]) },
+        { destination, isFailing, key: JSON.stringify([url, region, eventBusName, credentials, enabled]) },
         credentials?.roleArn &&
           !enabled &&
           h(
@@ -192,13 +183,23 @@ function Overview({ destination, name }) {
   );
 }
 
-// Buttons of a destination, with one that sends a test event, and its result.
-function TestEvent({ destination: { destinationId }, children }) {
+// Buttons of a destination, with one that sends a test event. Its result replaces that of the last
+// verification, which a failure contradicts.
+function TestEvent({ destination: { destinationId, verified, verification }, isFailing, children }) {
   const { mayChange } = useSession();
   const [test, setTest] = useState(null);
   return h(
     Fragment,
     {},
+    !isFailing &&
+      test?.delivered !== false &&
+      h(
+        "p",
+        {},
+        h(Badge, { kind: verified ? "good" : "warn" }, verified ? "verified" : "not verified"),
+        " ",
+        withTimes(verification),
+      ),
     test &&
       h(
         Notice,
@@ -233,6 +234,12 @@ function TestEvent({ destination: { destinationId }, children }) {
   );
 }
 
+// Returns a text of the API, with its times as those of the console.
+const withTimes = (text) =>
+  text
+    .split(/(?:at )?(\d{4}-\d\d-\d\dT[\d:.]+Z)/)
+    .map((part, index) => (index % 2 ? h(Time, { key: index, at: part }) : part));
+
 // Start of the time in which a destination was disabled, by its id, if what was recorded then was
 // not sent.
 const unsentSince = createStore(new Map());
@@ -240,35 +247,36 @@ onSignOut(() => unsentSince.set(new Map()));
 const forgetUnsent = (destinationId) =>
   unsentSince.set(new Map([...unsentSince.value].filter(([id]) => id !== destinationId)));
 
+// Numbers of the first deliveries that were cancelled or failed, `[status, number, hasMore]`.
+async function loadMissed(destinationId) {
+  const statuses = ["cancelled", "failed"];
+  const pages = await Promise.all(
+    statuses.map((status) => readPage(`destinations/${segment(destinationId)}/deliveries`, { status, limit: COUNTED })),
+  );
+  return pages
+    .map(({ data, cursor }, index) => [statuses[index], data.length, Boolean(cursor)])
+    .filter(([, count]) => count > 0);
+}
+
+const missedText = ([status, count, hasMore]) =>
+  hasMore ? `${count} or more ${status} deliveries` : plural(count, `${status} delivery`, `${status} deliveries`);
+
 // What an enabled destination has not got, and will not get by itself.
 function Missed({ destination, name, showReplays }) {
   const { destinationId, enabled } = destination;
   const { mayChange } = useSession();
   const since = useStore(unsentSince).get(destinationId);
-  const { data } = useData(`missed ${destinationId}`, async () =>
-    enabled
-      ? Promise.all(
-          ["cancelled", "failed"].map((status) =>
-            readPage(`destinations/${segment(destinationId)}/deliveries`, { status, limit: COUNTED }),
-          ),
-        )
-      : [],
+  const { data: missed = [] } = useData(`missed ${destinationId}`, async () =>
+    enabled ? loadMissed(destinationId) : [],
   );
-  const counts = (data ?? [])
-    .map(
-      (page, index) =>
-        page.data.length > 0 && `${page.data.length}${page.cursor ? " or more" : ""} ${["cancelled", "failed"][index]}`,
-    )
-    .filter(Boolean);
-  const isOne = (data ?? []).reduce((sum, page) => sum + page.data.length, 0) === 1;
-  if (!enabled || (!counts.length && !since)) return null;
+  if (!enabled || (!missed.length && !since)) return null;
   return h(
     Notice,
     { kind: "warn" },
     h(
       "p",
       {},
-      counts.length > 0 && `Not sent: ${counts.join(" and ")} ${isOne ? "delivery" : "deliveries"}. `,
+      missed.length > 0 && `Not sent: ${missed.map(missedText).join(" and ")}. `,
       since &&
         h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent."),
     ),
@@ -277,16 +285,64 @@ function Missed({ destination, name, showReplays }) {
         Button,
         {
           action: async () =>
-            openReplay(destination, name, {
-              since: counts.length ? undefined : since,
-              started: () => {
-                forgetUnsent(destinationId);
-                showReplays();
-              },
-            }),
+            openMissed(destinationId, { title: `Send what ${name} missed?`, missed, since, started: showReplays }),
         },
         "Replay these",
       ),
+  );
+}
+
+// Offers to send what a destination missed: the counted deliveries, and what was recorded since it
+// was disabled.
+function openMissed(destinationId, { title, missed, since, started }) {
+  const startReplays = replayStarter(destinationId);
+  openDialog((close) =>
+    h(
+      Dialog,
+      { title, close },
+      h(
+        Form,
+        {
+          submit: "Send",
+          secondary: h(Button, { action: async () => close() }, "Not now"),
+          send: async (values, form) => {
+            const chosen = form.getAll("missed");
+            const statuses = chosen.filter((choice) => choice !== "recorded");
+            const sendsRecorded = chosen.includes("recorded");
+            if (!chosen.length) throw new Error("Choose what to send, or “Not now”.");
+            await startReplays(
+              [
+                statuses.length > 0 && Object.fromEntries(statuses.map((status) => [status, true])),
+                sendsRecorded && { since: isoTime(values.since) },
+              ].filter(Boolean),
+            );
+            if (sendsRecorded) forgetUnsent(destinationId);
+            close();
+            started();
+          },
+        },
+        h(Choices, {
+          label: "Send",
+          name: "missed",
+          chosen: [...missed.map(([status]) => status), "recorded"],
+          options: [
+            ...missed.map((one) => [one[0], missedText(one)]),
+            since && ["recorded", "What was recorded while it was disabled"],
+          ].filter(Boolean),
+        }),
+        since &&
+          h(Field, {
+            label: "Disabled since",
+            name: "since",
+            type: "datetime-local",
+            step: 1,
+            required: true,
+            isWide: true,
+            value: localInput(since),
+            hint: "Errors and events recorded since then are sent.",
+          }),
+      ),
+    ),
   );
 }
 
@@ -330,61 +386,15 @@ async function enableDestination({ destinationId, disabledAt }, name) {
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
   // However the dialog is closed.
   unsentSince.set(new Map([...unsentSince.value, [destinationId, disabledAt]]));
-  const { data: cancelled } = await readPage(`destinations/${segment(destinationId)}/deliveries`, {
-    status: "cancelled",
-    limit: COUNTED,
-  });
+  const missed = await loadMissed(destinationId);
   await refreshDestinations();
   announce(`${name} is enabled.`);
-  const startReplays = replayStarter(destinationId);
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title: `${name} is enabled. Send what it missed?`, close },
-      h(
-        Form,
-        {
-          submit: "Send",
-          secondary: h(Button, { action: async () => close() }, "Not now"),
-          send: async ({ since }, form) => {
-            const chosen = form.getAll("missed");
-            if (!chosen.length) throw new Error("Choose what to send, or “Not now”.");
-            await startReplays(
-              [
-                chosen.includes("cancelled") && { cancelled: true },
-                chosen.includes("recorded") && { since: isoTime(since) },
-              ].filter(Boolean),
-            );
-            forgetUnsent(destinationId);
-            close();
-            go(link(["destinations", destinationId], { view: "replays" }));
-          },
-        },
-        h(Choices, {
-          label: "Send",
-          name: "missed",
-          chosen: [cancelled.length > 0 && "cancelled", "recorded"],
-          options: [
-            [
-              "cancelled",
-              `${cancelled.length >= COUNTED ? `${COUNTED} or more cancelled deliveries` : plural(cancelled.length, "cancelled delivery", "cancelled deliveries")}`,
-            ],
-            ["recorded", "What was recorded while it was disabled"],
-          ],
-        }),
-        h(Field, {
-          label: "Disabled since",
-          name: "since",
-          type: "datetime-local",
-          step: 1,
-          required: true,
-          isWide: true,
-          value: localInput(disabledAt),
-          hint: "Errors and events recorded since then are sent.",
-        }),
-      ),
-    ),
-  );
+  openMissed(destinationId, {
+    title: `${name} is enabled. Send what it missed?`,
+    missed,
+    since: disabledAt,
+    started: () => go(link(["destinations", destinationId], { view: "replays" })),
+  });
 }
 
 const STATUSES = [

@@ -151,7 +151,7 @@ const Segments = ({ label, options, value, set }) =>
           key: option,
           type: "button",
           "aria-current": option === value ? "true" : undefined,
-          onClick: () => set(option),
+          onClick: ({ currentTarget }) => set(option, currentTarget.form),
         },
         title,
       ),
@@ -165,6 +165,12 @@ function openNewDestination() {
 function NewDestination({ close }) {
   const [type, setType] = useState("webhook");
   const [access, setAccess] = useState("role");
+  // What was entered before a choice that has other fields.
+  const [entered, setEntered] = useState({});
+  const choose = (set) => (option, form) => {
+    setEntered({ ...entered, ...Object.fromEntries(new FormData(form)) });
+    set(option);
+  };
   const isBus = type === "eventbridge";
   return h(
     Form,
@@ -195,7 +201,7 @@ function NewDestination({ close }) {
     h(Segments, {
       label: "Type",
       value: type,
-      set: setType,
+      set: choose(setType),
       options: [
         ["webhook", "Webhook"],
         ["eventbridge", "Amazon EventBridge"],
@@ -206,17 +212,17 @@ function NewDestination({ close }) {
       ? h(
           Fragment,
           { key: "bus" },
-          h(BusFields, {}),
+          h(BusFields, entered),
           h(Segments, {
             label: "Access",
             value: access,
-            set: setAccess,
+            set: choose(setAccess),
             options: [
               ["role", "Role (recommended)"],
               ["keys", "Access keys"],
             ],
           }),
-          access === "role" ? h(RoleField, {}) : h(KeyFields),
+          access === "role" ? h(RoleField, { value: entered.roleArn }) : h(KeyFields),
           h(
             "p",
             { class: "wide quiet" },
@@ -228,8 +234,14 @@ function NewDestination({ close }) {
       : h(
           Fragment,
           { key: "webhook" },
-          h(UrlField, {}),
-          h(Field, { label: "Description", name: "description", isWide: true, maxLength: 256 }),
+          h(UrlField, { value: entered.url }),
+          h(Field, {
+            label: "Description",
+            name: "description",
+            isWide: true,
+            maxLength: 256,
+            value: entered.description,
+          }),
         ),
     h(RecordFields, {}),
   );

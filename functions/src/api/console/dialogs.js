@@ -1,11 +1,11 @@
 // Dialogs, one above the other.
 
-import { Fragment, h, useLayoutEffect, useRef } from "./preact.js";
+import { Fragment, h, useLayoutEffect, useRef, useState } from "./preact.js";
 import { onSignOut } from "./api.js";
 import { Form } from "./forms.js";
 import { Messages, openDialogs } from "./messages.js";
 import { createStore, useStore } from "./store.js";
-import { Button, Icon, useId } from "./ui.js";
+import { Button, Icon, Notice, useId } from "./ui.js";
 
 export { confirmAction, Dialog, Dialogs, openDialog };
 
@@ -35,10 +35,22 @@ const Dialogs = () =>
     useStore(dialogs).map(({ key, render }) => h(Fragment, { key }, render())),
   );
 
-// A modal dialog, which its button, Escape or a click outside it closes. `isPanel` places it at the
-// side. Without `close`, only its content closes it.
+// Whether a text was entered in a dialog that is not being sent.
+const hasEntries = (dialog) =>
+  [...dialog.querySelectorAll(".fields:not([inert]) :is(input:not([type=checkbox], [type=radio]), textarea)")].some(
+    ({ value, defaultValue }) => value !== defaultValue,
+  );
+
+// A modal dialog, which its button, Escape or a click outside it closes; if a text was entered, the
+// second time only. `isPanel` places it at the side. Without `close`, only its content closes it.
 function Dialog({ title, close, isPanel, children }) {
   const node = useRef(null);
+  const [isLeaving, setLeaving] = useState(false);
+  const leave = () => {
+    if (isLeaving || !hasEntries(node.current)) return close();
+    node.current.scrollTop = 0;
+    return setLeaving(true);
+  };
   const id = useId("title");
   useLayoutEffect(() => {
     const dialog = node.current;
@@ -57,15 +69,17 @@ function Dialog({ title, close, isPanel, children }) {
       ref: node,
       class: isPanel ? "panel" : "",
       "aria-labelledby": id,
-      // A browser that does not know `closedby` closes the dialog at the second Escape.
       closedby: close ? undefined : "none",
       onClose: () => {
-        if (!close) node.current?.showModal();
+        if (!node.current) return;
+        // A browser may close it at the second Escape, whatever the first one did.
+        if (close) close();
+        else node.current.showModal();
       },
       onCancel: (event) => {
         if (event.target === node.current) {
           event.preventDefault();
-          close?.();
+          if (close) leave();
         }
       },
       // A panel is its own scroll container: its scroll bar is no place outside.
@@ -80,8 +94,21 @@ function Dialog({ title, close, isPanel, children }) {
         "header",
         { class: "row spread" },
         h("h2", { id, tabIndex: -1 }, title),
-        close && h(Button, { kind: "subtle square", label: "Close", action: close }, h(Icon, { name: "close" })),
+        close &&
+          h(Button, { kind: "subtle square", label: "Close", action: async () => leave() }, h(Icon, { name: "close" })),
       ),
+      isLeaving &&
+        h(
+          Notice,
+          { kind: "warn", role: "alert" },
+          h("p", {}, "Discard what you entered?"),
+          h(
+            "div",
+            { class: "row" },
+            h(Button, { action: async () => setLeaving(false) }, "Keep it"),
+            h(Button, { kind: "danger", action: async () => close() }, "Discard"),
+          ),
+        ),
       children,
     ),
     h(Messages, { dialog: id }),

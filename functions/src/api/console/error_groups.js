@@ -26,7 +26,7 @@ function groupsTitle(groups, matches) {
 
 const affected = (count, one, ids, Link) => (count === 1 && ids?.length ? h(Link, { id: ids[0] }) : plural(count, one));
 
-function Groups({ groups, complete, matches }) {
+function Groups({ groups, complete, matches, nothing }) {
   const shown = groups.filter(({ example }) => matches(example));
   const highest = Math.max(...groups.map(({ count }) => count));
   if (!shown.length)
@@ -35,7 +35,7 @@ function Groups({ groups, complete, matches }) {
       { title: "No errors" },
       groups.length
         ? "No example of a group matches the search and the status code. “Newest first” searches all loaded errors."
-        : "Nothing failed in this time range.",
+        : nothing,
     );
   return h(
     Fragment,
@@ -55,7 +55,7 @@ function Groups({ groups, complete, matches }) {
           ),
           h(
             "td",
-            { class: "text" },
+            { class: "text main" },
             h("a", { href: changed({ fingerprint, cursor: null }) }, excerpt(example.error, 160)),
           ),
           h("td", {}, h(Code, { text: blockType })),

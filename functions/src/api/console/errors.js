@@ -3,14 +3,14 @@
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { call, query, readPage } from "./api.js";
 import { Chart } from "./chart.js";
-import { useData, usePolling } from "./data.js";
+import { useData, useFormer, usePolling } from "./data.js";
 import { ErrorPanel } from "./error.js";
 import { areNewestOnly, Groups, GroupSummary, groupsTitle } from "./error_groups.js";
 import { Chips, FilterField } from "./forms.js";
 import { IntegrationFilter } from "./integrations.js";
 import { announce } from "./messages.js";
 import { UserField, UserLink, WorkflowLink, useNames } from "./names.js";
-import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { changed, go, goBackTo, link, useAddress, useTitle } from "./route.js";
 import { pagesOf, RangeChoice, rangeOf } from "./time_range.js";
 import { Time } from "./times.js";
 import { Code, Empty, excerpt, LiveNotice, PageLinks, plural, Problem, Skeleton, Table, Tabs, Toggle } from "./ui.js";
@@ -49,16 +49,20 @@ function ErrorsPage() {
 
   const isFollowing = isLive && !parameters.until && Boolean(overview.data);
   const live = useNewErrors(overview, isList && !cursor ? list : null, { filters, range, key, isActive: isFollowing });
+  // What is shown stays, dimmed, while another range is loaded.
+  const shown = useFormer(overview);
+  const dimmed = overview.data ? {} : { class: "former", "aria-busy": "true" };
   const codes = useMemo(
     () =>
-      [...new Set((overview.data?.groups ?? []).map(({ example }) => statusCode(example.error)))]
-        .filter(Boolean)
-        .toSorted(),
-    [overview.data],
+      [...new Set((shown?.groups ?? []).map(({ example }) => statusCode(example.error)))].filter(Boolean).toSorted(),
+    [shown],
   );
   const matches = ({ error: found }) =>
     (!text || found.toLowerCase().includes(text.toLowerCase())) && (!status || statusCode(found) === status);
-  const isShownLive = isFollowing && ![overview, list, live].some(({ problem }) => problem);
+  const nothing = filtersOf(parameters).length
+    ? "No error in this time range matches the filters."
+    : "Nothing failed in this time range.";
+  const isShownLive = isLive && !parameters.until && ![overview, list, live].some(({ problem }) => problem);
   const group =
     filters.fingerprint && overview.data?.groups.find(({ fingerprint }) => fingerprint === filters.fingerprint);
   return h(
@@ -72,39 +76,49 @@ function ErrorsPage() {
         "div",
         { class: "row" },
         h("span", { class: `live ${isShownLive ? "good" : "quiet"}` }, isShownLive ? "Live" : "Not live"),
-        h(Toggle, { isOn: isLive, label: "Follow new errors", action: async () => setLive(!isLive) }),
+        h(Toggle, {
+          isOn: isLive && !parameters.until,
+          disabled: Boolean(parameters.until),
+          label: "Follow new errors",
+          action: async () => setLive(!isLive),
+        }),
       ),
     ),
     h("div", { class: "row" }, h(RangeChoice, { parameters, fallback: "24h" })),
-    h(FilterBar, { parameters, groups: overview.data?.groups, codes }),
+    h(FilterBar, { parameters, groups: shown?.groups, codes }),
     h(LiveNotice, { live }),
     h(Problem, {
       problem: !live.problem && (overview.problem ?? list.problem),
       retry: () => Promise.all([overview.reload(), list.reload()]),
     }),
-    overview.data
-      ? h(Chart, {
-          ...overview.data,
-          isNewest: areNewestOnly(overview.data),
-          note: text || status ? "before the search and the status code" : "",
-          select: (since, until) =>
-            go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })),
-        })
-      : overview.isLoading && h(Skeleton, { rows: 3 }),
+    shown
+      ? h(
+          "div",
+          dimmed,
+          h(Chart, {
+            ...shown,
+            isNewest: areNewestOnly(shown),
+            note: text || status ? "before the search and the status code" : "",
+            select: (since, until) =>
+              go(changed({ range: null, since: since.toISOString(), until: until.toISOString(), cursor: null })),
+          }),
+        )
+      : overview.isLoading && h(Skeleton, { rows: 6 }),
     filters.fingerprint
       ? h(GroupSummary, { group, isLoading: overview.isLoading && !overview.data, errors: list.data?.errors })
       : h(Tabs, {
           label: "View",
           present: view,
           tabs: [
-            ["groups", groupsTitle(overview.data?.groups, matches), changed({ view: null, cursor: null })],
+            ["groups", groupsTitle(shown?.groups, matches), changed({ view: null, cursor: null })],
             ["list", "Newest first", changed({ view: "list", cursor: null })],
           ],
         }),
     isList
-      ? h(ErrorList, { ...list, matches, pages: pagesOf(parameters, list.data?.range ?? range(), "24h") })
-      : overview.data && h(Groups, { ...overview.data, matches }),
-    error && h(ErrorPanel, { id: error, key: error, close: () => go(changed({ error: null })) }),
+      ? h(ErrorList, { ...list, matches, nothing, pages: pagesOf(parameters, list.data?.range ?? range(), "24h") })
+      : (shown && h("div", dimmed, h(Groups, { ...shown, matches, nothing }))) ||
+          (overview.isLoading && h(Skeleton, { rows: 8 })),
+    error && h(ErrorPanel, { id: error, key: error, close: () => goBackTo(changed({ error: null })) }),
   );
 }
 
@@ -162,6 +176,10 @@ function useNewErrors(overview, list, { filters, range, key, isActive }) {
   );
 }
 
+// Parameters of the address by which the page is filtered.
+const filtersOf = (parameters) => [...FILTERS, "status", "text"].filter((name) => parameters[name]);
+const withoutFilters = ({ view, range, since, until }) => link(["errors"], { view, range, since, until });
+
 function FilterBar({ parameters, groups = [], codes }) {
   const { users, workflows } = useNames();
   const set = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
@@ -189,16 +207,14 @@ function FilterBar({ parameters, groups = [], codes }) {
     parameters.fingerprint && ["fingerprint", "One group of errors"],
   ].filter(Boolean);
   const [isOpen, setOpen] = useState(false);
-  const isFiltered =
-    chips.length > 0 ||
-    ["blockType", "integrationId", "executionId", "status", "text"].some((name) => parameters[name]);
+  const count = filtersOf(parameters).length;
   return h(
     "div",
     { class: "filters" },
     h(
       "button",
       { type: "button", class: "fold", "aria-expanded": String(isOpen), onClick: () => setOpen(!isOpen) },
-      "Filters",
+      count ? `Filters (${count})` : "Filters",
     ),
     select(
       "Block type",
@@ -228,28 +244,12 @@ function FilterBar({ parameters, groups = [], codes }) {
         onInput: (event) => go(changed({ text: event.currentTarget.value }), { replace: true }),
       }),
     ),
-    isFiltered &&
-      h(
-        "div",
-        { class: "row" },
-        h(Chips, { chips }),
-        h(
-          "a",
-          {
-            href: link(["errors"], {
-              view: parameters.view,
-              range: parameters.range,
-              since: parameters.since,
-              until: parameters.until,
-            }),
-          },
-          "Clear filters",
-        ),
-      ),
+    count > 0 &&
+      h("div", { class: "row" }, h(Chips, { chips }), h("a", { href: withoutFilters(parameters) }, "Clear filters")),
   );
 }
 
-function ErrorList({ data, isLoading, matches, pages }) {
+function ErrorList({ data, isLoading, matches, nothing, pages }) {
   if (!data) return isLoading ? h(Skeleton, { rows: 8 }) : h(PageLinks, pages);
   const { errors } = data;
   const shown = errors.filter(matches);
@@ -265,7 +265,11 @@ function ErrorList({ data, isLoading, matches, pages }) {
               "tr",
               { key: `${found._id}/${found.workflowId}` },
               h("td", { class: "nowrap" }, h(Time, { at: found.createdAt })),
-              h("td", { class: "text" }, h("a", { href: changed({ error: found._id }) }, excerpt(found.error, 200))),
+              h(
+                "td",
+                { class: "text main" },
+                h("a", { href: changed({ error: found._id }) }, excerpt(found.error, 200)),
+              ),
               h("td", {}, h(Code, { text: found.blockType })),
               h("td", {}, h(WorkflowLink, { id: found.workflowId })),
               h("td", {}, h(UserLink, { id: found.userId })),
@@ -275,9 +279,7 @@ function ErrorList({ data, isLoading, matches, pages }) {
       : h(
           Empty,
           { title: "No errors", cursor: !errors.length && data.cursor },
-          errors.length
-            ? "No loaded error matches the search and the status code."
-            : "Nothing failed in this time range.",
+          errors.length ? "No loaded error matches the search and the status code." : nothing,
         ),
     h(PageLinks, { ...pages, cursor: data.cursor, older: "Older errors" }),
   );

@@ -6,7 +6,7 @@ import { useData } from "./data.js";
 import { Actor, EventPanel } from "./error.js";
 import { Chips } from "./forms.js";
 import { useNames, UserField, UserLink, WorkflowLink } from "./names.js";
-import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { changed, go, goBackTo, link, useAddress, useTitle } from "./route.js";
 import { pagesOf, RangeChoice, rangeOf } from "./time_range.js";
 import { Time } from "./times.js";
 import { Code, Empty, Loading, PageLinks, Table } from "./ui.js";
@@ -109,12 +109,16 @@ function EventsPage() {
               ),
             ),
           )
-        : h(Empty, { title: "No events", cursor: events.data.cursor }, "Nothing changed in this time range.")),
+        : h(
+            Empty,
+            { title: "No events", cursor: events.data.cursor },
+            isFiltered ? "No event in this time range matches the filters." : "Nothing changed in this time range.",
+          )),
     h(PageLinks, {
       cursor: events.data?.cursor,
       older: "Older events",
       ...pagesOf(parameters, events.data?.range ?? {}, "7d"),
     }),
-    event && h(EventPanel, { id: event, key: event, close: () => go(changed({ event: null })) }),
+    event && h(EventPanel, { id: event, key: event, close: () => goBackTo(changed({ event: null })) }),
   );
 }

@@ -96,7 +96,13 @@ function IntegrationsPage() {
       "div",
       { class: "row spread" },
       h("h1", { tabIndex: -1 }, "Integrations"),
-      mayChange && h("a", { class: "button primary", href: link(["integrations", NEW]) }, "Add integration"),
+      mayChange &&
+        h(
+          "div",
+          { class: "row" },
+          drafts.has(NEW) && h(Badge, { kind: "warn" }, "not saved"),
+          h("a", { class: "button primary", href: link(["integrations", NEW]) }, "Add integration"),
+        ),
     ),
     h(Loading, { of: integrations, rows: 6 }),
     integrations.data &&
@@ -120,6 +126,7 @@ function IntegrationsPage() {
                       {},
                       h("a", { href: link(["integrations", integration.integrationId]) }, integration.name),
                       h("code", { class: "quiet block" }, integration.integrationId),
+                      drafts.has(integration.integrationId) && h(Badge, { kind: "warn" }, "not saved"),
                     ),
                   ),
                 ),

@@ -1,6 +1,6 @@
 // Entry point: sign-in, navigation, and the page of the present address.
 
-import { Fragment, h, render, useEffect, useErrorBoundary, useState } from "./preact.js";
+import { Fragment, h, render, useEffect, useErrorBoundary, useRef, useState } from "./preact.js";
 import { restoreSession, signIn, signOut, useSession } from "./api.js";
 import { loadDestinations, refresh, useDestinations, usePolling } from "./data.js";
 import { DestinationPage } from "./destination.js";
@@ -13,7 +13,7 @@ import { Field, Form } from "./forms.js";
 import { InstallationsPage } from "./installations.js";
 import { hasDrafts, IntegrationPage, IntegrationsPage } from "./integrations.js";
 import { announce, Messages } from "./messages.js";
-import { go, link, useAddress } from "./route.js";
+import { go, isReturn, link, useAddress } from "./route.js";
 import { Badge, Button, Icon, Notice } from "./ui.js";
 import { UserPage, UsersPage } from "./users.js";
 import { WorkflowPage } from "./workflows.js";
@@ -111,8 +111,10 @@ function Console({ environment, mayChange }) {
       : presentPage(Object.hasOwn(PAGES, name ?? "") ? name : "errors", item);
   useEffect(() => {
     setMenuOpen(false);
-    document.querySelector("main h1")?.focus();
+    document.querySelector("main h1")?.focus({ preventScroll: true });
+    if (!isReturn()) scrollTo(0, 0);
   }, [name, item]);
+  const menu = useRef(null);
   return h(
     "div",
     { class: `console ${isMenuOpen ? "menu-open" : ""}` },
@@ -130,7 +132,14 @@ function Console({ environment, mayChange }) {
     ),
     h(
       "header",
-      { class: "side" },
+      {
+        class: "side",
+        onKeyDown: ({ key }) => {
+          if (key !== "Escape" || !isMenuOpen) return;
+          setMenuOpen(false);
+          menu.current.focus();
+        },
+      },
       h(
         "div",
         { class: "brand" },
@@ -142,6 +151,7 @@ function Console({ environment, mayChange }) {
           {
             type: "button",
             class: "subtle square menu",
+            ref: menu,
             "aria-label": "Menu",
             "aria-expanded": String(isMenuOpen),
             onClick: () => setMenuOpen(!isMenuOpen),
@@ -160,6 +170,7 @@ function Console({ environment, mayChange }) {
               href: link([path]),
               "aria-current": path === section ? "page" : undefined,
               onClick: ({ currentTarget }) => {
+                setMenuOpen(false);
                 if (currentTarget.hash === location.hash) refresh().catch(() => {});
               },
             },

@@ -78,9 +78,8 @@ async function replayNow({ destinationId, health: { pending } }, started) {
   await refreshDestinations();
 }
 
-// Asks what a destination gets again. `selected` are ids of errors and events, `since` is the start
-// of a suggested time range.
-function openReplay(destination, name, { selected, since, started }) {
+// Asks what a destination gets again. `selected` are ids of errors and events.
+function openReplay(destination, name, { selected, started }) {
   const count = selected ? selected.errorIds.length + selected.eventIds.length : 0;
   const startReplays = replayStarter(destination.destinationId);
   openDialog((close) =>
@@ -89,7 +88,6 @@ function openReplay(destination, name, { selected, since, started }) {
       { title: `Replay to ${name}`, close },
       h(ReplayForm, {
         count,
-        since,
         close,
         send: async (kind, values, form) => {
           const selections = {
@@ -114,8 +112,8 @@ function openReplay(destination, name, { selected, since, started }) {
   );
 }
 
-function ReplayForm({ count, since, close, send }) {
-  const [kind, setKind] = useState((count && "selected") || (since && "range") || "status");
+function ReplayForm({ count, close, send }) {
+  const [kind, setKind] = useState(count ? "selected" : "status");
   const choice = (value, title) =>
     h(
       "label",
@@ -148,8 +146,7 @@ function ReplayForm({ count, since, close, send }) {
         }),
       ),
     choice("range", "Everything that was recorded in a time range, also what has been delivered"),
-    kind === "range" &&
-      h("div", { class: "indent wide form" }, h(RangeFields, { since: since ?? Date.now() - 3600000 })),
+    kind === "range" && h("div", { class: "indent wide form" }, h(RangeFields, { since: Date.now() - 3600000 })),
     h(
       "p",
       { class: "wide quiet" },

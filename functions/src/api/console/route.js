@@ -4,7 +4,10 @@
 import { useEffect } from "./preact.js";
 import { createStore, useStore } from "./store.js";
 
-export { address, link, go, useAddress, changed, useTitle };
+export { address, link, go, goBackTo, useAddress, changed, isReturn, useTitle };
+
+// Time within which a page that is opened again must become long enough to be scrolled.
+const SCROLL_MS = 5000;
 
 // Returns the parts of the path and the parameters in the fragment: `#/users/1?status=active`.
 function parseFragment() {
@@ -23,8 +26,49 @@ function parseFragment() {
 }
 
 const address = createStore(parseFragment());
-addEventListener("hashchange", () => address.set(parseFragment()));
 const useAddress = () => useStore(address);
+
+// Entries of the history, by their positions, which their states have: the fragments, and where the
+// pages were scrolled to when they were left.
+const entries = new Map();
+let position = history.state?.position ?? 0;
+let fragment = location.hash;
+// Whether the present page was opened by going back or forward.
+let isReturned = false;
+let isGoingBack = false;
+const isReturn = () => isReturned;
+
+history.scrollRestoration = "manual";
+history.replaceState({ position }, "");
+// Also fires between two entries with the same fragment.
+addEventListener("popstate", () => {
+  isGoingBack = false;
+  entries.set(position, { fragment, top: scrollY });
+  isReturned = history.state !== null;
+  position = isReturned ? history.state.position : position + 1;
+  history.replaceState({ position }, "");
+  ({ hash: fragment } = location);
+  address.set(parseFragment());
+  const entry = entries.get(position);
+  if (isReturned && entry?.fragment === fragment) scrollBack(entry.top);
+});
+
+// Scrolls to where a page was left, as soon as it is long enough, unless the user does something.
+function scrollBack(top) {
+  const end = Date.now() + SCROLL_MS;
+  const watched = new AbortController();
+  const stop = () => {
+    observer.disconnect();
+    watched.abort();
+  };
+  const observer = new ResizeObserver(() => {
+    scrollTo(0, top);
+    if (Math.abs(scrollY - top) < 2 || Date.now() > end) stop();
+  });
+  observer.observe(document.body);
+  for (const type of ["wheel", "touchstart", "pointerdown", "keydown", "popstate"])
+    addEventListener(type, stop, { signal: watched.signal });
+}
 
 // Returns the fragment of a page. Empty parameters are omitted.
 function link(parts, parameters = {}) {
@@ -37,13 +81,25 @@ function link(parts, parameters = {}) {
 const changed = (changes) => link(address.value.parts, { ...address.value.parameters, ...changes });
 
 // Opens a page. `replace` keeps the present one out of the history.
-function go(fragment, { replace = false } = {}) {
-  if (fragment === location.hash) return;
+function go(target, { replace = false } = {}) {
+  if (target === location.hash) return;
   if (replace) {
-    history.replaceState(null, "", fragment);
+    history.replaceState({ position }, "", target);
+    fragment = target;
     address.set(parseFragment());
   } else {
-    location.hash = fragment;
+    location.hash = target;
+  }
+}
+
+// Closes a part of a page, which leaves a fragment: goes back if the page was opened from there, so
+// that the history does not lead to what was closed.
+function goBackTo(target) {
+  if (entries.get(position - 1)?.fragment !== target) {
+    go(target, { replace: true });
+  } else if (!isGoingBack) {
+    isGoingBack = true;
+    history.back();
   }
 }
 

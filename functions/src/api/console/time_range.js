@@ -1,6 +1,6 @@
 // Time range of a list: presets that end now, and a custom one.
 
-import { Fragment, h, useState } from "./preact.js";
+import { Fragment, h, useEffect, useRef, useState } from "./preact.js";
 import { fieldProblem } from "./api.js";
 import { Field, Form } from "./forms.js";
 import { changed, go } from "./route.js";
@@ -30,6 +30,11 @@ const pagesOf = ({ range, since, until }, present, fallback) => ({
 // Presets of the time range, and a custom one.
 function RangeChoice({ parameters, fallback }) {
   const [isOpen, setOpen] = useState(false);
+  const button = useRef(null);
+  const card = useRef(null);
+  useEffect(() => {
+    card.current?.querySelector("input").focus();
+  }, [isOpen]);
   const { since, until } = parameters;
   const present = since || until ? "custom" : (parameters.range ?? fallback);
   return h(
@@ -53,6 +58,7 @@ function RangeChoice({ parameters, fallback }) {
       h(
         "button",
         {
+          ref: button,
           type: "button",
           "aria-expanded": String(isOpen),
           "aria-current": present === "custom" ? "true" : undefined,
@@ -64,7 +70,15 @@ function RangeChoice({ parameters, fallback }) {
     isOpen &&
       h(
         "div",
-        { class: "card wide" },
+        {
+          ref: card,
+          class: "card wide",
+          onKeyDown: ({ key }) => {
+            if (key !== "Escape") return;
+            setOpen(false);
+            button.current.focus();
+          },
+        },
         h(
           Form,
           {

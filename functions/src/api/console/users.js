@@ -96,8 +96,10 @@ function UsersPage() {
           )
         : h(
             Empty,
-            { title: "No users", cursor: users.data.cursor },
-            "Your back end creates a user for each person who uses an integration.",
+            { title: status ? `No ${status} users` : "No users", cursor: users.data.cursor },
+            status
+              ? h("a", { href: changed({ status: null, cursor: null }) }, "Show all users")
+              : "Your back end creates a user for each person who uses an integration.",
           )),
     h(PageLinks, { cursor: users.data?.cursor, older: "Older users" }),
   );

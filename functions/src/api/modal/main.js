@@ -254,7 +254,8 @@ function openResult(integration) {
   );
 }
 
-function openReconnect(integration, type) {
+// `back` opens the view that led here.
+function openReconnect(integration, type, back) {
   const credentialType = integration.credentialTypes.find((one) => one.type === type);
   const installation = installationOf(integration.integrationId);
   const openInstallation = (message) => openIntegration(integration.integrationId, message);
@@ -262,7 +263,7 @@ function openReconnect(integration, type) {
     {
       title: text(connecting(installation, type).title, { account: credentialType.name }),
       integration,
-      back: () => openInstallation(),
+      back: back ?? (() => openInstallation()),
     },
     reconnectView(installation, credentialType, { openInstallation }),
   );
@@ -270,7 +271,7 @@ function openReconnect(integration, type) {
 
 // Opens the account of an integration that does not work, or the integration if it is not clear
 // which one.
-function openAccounts(id) {
+function openAccounts(id, back) {
   const integration = state.integrations.get(id);
   const installation = installationOf(id);
   const broken = (installation?.attention ?? [])
@@ -282,7 +283,8 @@ function openAccounts(id) {
   const type =
     broken.find((name) => isConnected(installation, name)) ?? broken[0] ?? (others.length === 0 ? only.type : null);
   // A new version of the integration may have another type.
-  if (installation && integration.credentialTypes.some((one) => one.type === type)) openReconnect(integration, type);
+  if (installation && integration.credentialTypes.some((one) => one.type === type))
+    openReconnect(integration, type, back);
   else return openIntegration(id);
 }
 
@@ -296,7 +298,7 @@ async function openErrors(id) {
       show(
         { title: text("errors"), back: id ? () => openIntegration(id) : homeOf() },
         h("p", { class: "quiet" }, text("errorsSince")),
-        errorList(errors, openAccounts),
+        errorList(errors, (failing) => openAccounts(failing, () => openErrors(id))),
       ),
   );
 }
