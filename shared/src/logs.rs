@@ -54,8 +54,8 @@ impl fmt::Display for ErrorChain<'_> {
     }
 }
 
-/// Returns an error message of AWS without the signed request, which AWS repeats if the signature is
-/// wrong, including the session token.
+/// Returns an error message of AWS without the signed request. AWS repeats it, including the
+/// session token, if the signature is wrong.
 pub fn without_signed_request(message: &str) -> &str {
     message.split("The Canonical String").next().unwrap_or_default().trim_end()
 }

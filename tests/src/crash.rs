@@ -56,8 +56,8 @@ impl Crash {
         ended
     }
 
-    /// Runs a future as a process that stalls before the AWS call of this index while another future
-    /// runs to its end. Returns the result of the latter too, or `None` if there was no such call.
+    /// Runs a future as a process that stalls before the AWS call of this index until another
+    /// future has ended. Returns the result of the latter too, or `None` if it made fewer calls.
     pub async fn stall<T, M>(
         &self,
         call: i64,

@@ -488,7 +488,7 @@ def test_everything_that_a_destination_missed_is_sent_later(console: Console) ->
         receiver.status = 200
         console.click("Send to Support desk", "Send what it missed?")
         console.click("Not now", "Not sent: 1 cancelled delivery. What was recorded while it was disabled")
-        # What is not chosen is still offered.
+        # The rest is still offered.
         console.click("Replay these", "Send what Support desk missed?")
         console.click("What was recorded while it was disabled")
         console.click("Send", "Request")

@@ -248,8 +248,8 @@ impl Connections {
     }
 
     /// Proves a changed target and encrypts new keys for a version of the destination. Two calls to
-    /// a bus that needs proof; with keys one or two KMS calls, with a role four calls to STS. A role
-    /// that is not used yet needs no proof.
+    /// a bus that needs proof; with keys one or two KMS calls, with a role four calls to STS. A
+    /// role that is not used yet needs no proof.
     pub async fn prove(
         &self,
         route: Route,

@@ -59,8 +59,8 @@ const RUN_BUDGET: Duration = Duration::from_secs(30);
 const LEASE_DURATION: Duration = Duration::from_secs(75);
 /// Number of deliveries that are attempted concurrently.
 const BATCH_SIZE: usize = 40;
-/// Number of deliveries that are examined for a probe or for those that have expired, and in each of
-/// eight partitions for those that a recovery makes due.
+/// Number of deliveries that are examined for a probe or for expired ones, and in each of eight
+/// partitions for those that a recovery makes due.
 const MAX_EXAMINED: usize = 10 * BATCH_SIZE;
 /// Maximum number of attempts to release the lease while deliveries become pending. The last one
 /// releases unconditionally and schedules another drain.
@@ -264,8 +264,8 @@ async fn release(
     Ok(())
 }
 
-/// Treatment of pending deliveries. It depends on the destination and its health only, so that it is
-/// known before records are read.
+/// Treatment of pending deliveries. It depends on the destination and its health only, so that it
+/// is known before records are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// Cancels them: the destination is disabled.

@@ -153,8 +153,8 @@ impl Replayer {
         Ok(())
     }
 
-    /// Schedules a drain that cancels what a replay queued before it was cancelled. A former drain may
-    /// have found nothing pending.
+    /// Schedules a drain for what a replay queued before it was cancelled. A former drain may have
+    /// found nothing pending.
     async fn wake_for_cancelled(&self, route: Route) -> Result<(), StoreError> {
         let now = Timestamp::now();
         let before = self.health_store.add_pending(route, 1, now).await?;

@@ -118,8 +118,8 @@ impl ErrorLog {
 }
 
 impl ErrorLog {
-    /// Creates the error that a test of a destination sends: with a random workflow and user, and not
-    /// stored.
+    /// Creates the error that a test of a destination sends. It has a random workflow and user, and
+    /// is not stored.
     pub fn for_test(environment_id: EnvironmentId, now: Timestamp) -> Self {
         let new = NewError {
             identity: ErrorIdentity { id: ObjectId::at(now).into(), created_at: now, id_provided: false },

@@ -57,8 +57,8 @@ impl Outbox {
     }
 
     /// Stores events of a background job. An event that another run stored is kept: this run may
-    /// have read its parts after the other had deleted them. One transaction for each 25 events, and
-    /// another one for the rest if some of them are stored already.
+    /// have read its parts after the other had deleted them. One transaction for each 25 events,
+    /// and another one for the rest if some of them are stored already.
     pub async fn store(&self, events: &[Event]) -> Result<(), StoreError> {
         let batches = events.chunks(EVENTS_PER_TRANSACTION);
         try_join_all(batches.map(|batch| self.store_batch(batch.iter().collect()))).await.map(|_| ())

@@ -103,7 +103,7 @@ impl Installations {
         let InstallationChange { installation, new_workflows, changed_workflows, .. } = change;
         let InstallationChange { new_credentials, replaced_credentials, referenced_credentials, .. } = change;
         let user = installation.user_id;
-        // What else may have changed since it was read.
+        // Writes that are refused if something has changed since it was read.
         let mut writes = Transaction::default();
         let mut read = vec![
             writes.add(check_status(environment, user, owner)),

@@ -242,8 +242,8 @@ impl UserJobs {
 
     /// Stores the events of deleted items, then deletes the items: the installations before what
     /// they show, and each workflow before the pointer to it. May stop anywhere and may run twice.
-    /// One transaction per 25 events, and one `BatchWriteItem` per 25 installations, per 25 workflows
-    /// and per 25 other items.
+    /// One transaction per 25 events, and one `BatchWriteItem` per 25 installations, per 25
+    /// workflows and per 25 other items.
     pub async fn delete(&self, owned: Owned, events: &[Event]) -> Result<(), StoreError> {
         self.outbox.store(events).await?;
         self.directory.delete_all(owned.installed).await?;

@@ -165,7 +165,7 @@ function openNewDestination() {
 function NewDestination({ close }) {
   const [type, setType] = useState("webhook");
   const [access, setAccess] = useState("role");
-  // What was entered before a choice that has other fields.
+  // Values of fields before a choice that has others.
   const [entered, setEntered] = useState({});
   const choose = (set) => (option, form) => {
     setEntered({ ...entered, ...Object.fromEntries(new FormData(form)) });

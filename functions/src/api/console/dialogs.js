@@ -72,7 +72,7 @@ function Dialog({ title, close, isPanel, children }) {
       closedby: close ? undefined : "none",
       onClose: () => {
         if (!node.current) return;
-        // A browser may close it at the second Escape, whatever the first one did.
+        // A browser may close it at the second Escape without asking.
         if (close) close();
         else node.current.showModal();
       },

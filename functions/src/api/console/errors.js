@@ -49,7 +49,7 @@ function ErrorsPage() {
 
   const isFollowing = isLive && !parameters.until && Boolean(overview.data);
   const live = useNewErrors(overview, isList && !cursor ? list : null, { filters, range, key, isActive: isFollowing });
-  // What is shown stays, dimmed, while another range is loaded.
+  // The former chart and groups stay, dimmed, while others are loaded.
   const shown = useFormer(overview);
   const dimmed = overview.data ? {} : { class: "former", "aria-busy": "true" };
   const codes = useMemo(
@@ -176,7 +176,7 @@ function useNewErrors(overview, list, { filters, range, key, isActive }) {
   );
 }
 
-// Parameters of the address by which the page is filtered.
+// Names of the filters in the address.
 const filtersOf = (parameters) => [...FILTERS, "status", "text"].filter((name) => parameters[name]);
 const withoutFilters = ({ view, range, since, until }) => link(["errors"], { view, range, since, until });
 

@@ -96,8 +96,8 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// Settles all deliveries or none. If some are no longer pending, returns for each whether it is
-    /// one of them.
+    /// Settles all deliveries or none. If some are no longer pending, returns a flag for each: `true`
+    /// if it is not.
     async fn settle_all(
         &self,
         route: Route,

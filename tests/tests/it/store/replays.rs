@@ -62,7 +62,8 @@ async fn deliveries_that_an_interrupted_step_queued_are_found_by_the_sweep() {
         let is_pending = replayer.pending.backlog(route).await.unwrap().earliest_due.is_some();
         assert!(is_found().await || !is_pending, "crashed after call {call}");
         if is_pending {
-            // A drain that had read the backlog before ends. Then the message of the step arrives again.
+            // A drain that had read the backlog before ends. Then the message of the step is
+            // delivered again.
             let health_store = &replayer.health_store;
             let now = Timestamp::now() + Duration::from_secs(100);
             let lease = health_store.acquire_lease(route, now, now + DAY).await.unwrap().unwrap();
