@@ -3,6 +3,7 @@
 import json
 import time
 import tomllib
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
@@ -43,6 +44,34 @@ def test_a_destination_that_is_disabled_is_named_and_counted(
         return "destination disabled" in messages and is_counted
 
     wait(is_logged, 60, "line and metric", pause=1)
+
+
+def test_intact_items_are_never_called_unreadable(
+    emulator: Emulator, stack: Stack, new_environment: NewEnvironment
+) -> None:
+    environment = new_environment()
+    started = time.time()
+    user = environment.call("POST", "/users", {"email": "joe@acme.example"}, 201)["userId"]
+    workflow = environment.call("POST", "/workflows", {"userId": user, "name": "Orders"}, 201)["workflowId"]
+    integration = {"name": "Shop", "workflows": [{"key": "orders", "name": "Sync orders"}]}
+    environment.call("PUT", "/integrations/shop", integration, 201)
+    environment.call("PUT", f"/users/{user}/installations/shop", {}, 201)
+    with Endpoint([500, 200]) as endpoint:
+        webhook = {"type": "webhook", "url": endpoint.url, "events": ["error", "workflow.*"]}
+        path = f"/destinations/{environment.call('POST', '/destinations', webhook, 201)['destinationId']}"
+        error = {"executionId": "1", "blockId": "1", "blockType": "http", "error": "Error"}
+        environment.call("POST", f"/workflows/{workflow}/errors", error, 202)
+        wait(lambda: environment.call("GET", path)["health"]["lastFailureAt"], 60, "a failed attempt")
+        environment.call("POST", f"{path}/replay", {"since": f"{datetime.fromtimestamp(started, UTC):%FT%TZ}"}, 202)
+        wait(lambda: environment.call("GET", path)["health"]["lastSuccessAt"], 60, "a delivery")
+    lists = ("users", "workflows", "integrations", "installations", "destinations", "events", "logs", "errors/groups")
+    for name in lists:
+        environment.call("GET", f"/{name}?userId={user}" if name == "workflows" else f"/{name}")
+    for name in ("replays", "deliveries"):
+        environment.call("GET", f"{path}/{name}")
+    lines = [json.dumps(line) for line in lines_of(emulator, stack, started)]
+    assert lines
+    assert [line for line in lines if "unreadable" in line and environment.id in line] == []
 
 
 def test_every_log_line_names_the_version(emulator: Emulator, stack: Stack, new_environment: NewEnvironment) -> None:

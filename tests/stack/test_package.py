@@ -34,7 +34,7 @@ PROGRAMS = "awk bash cat cut dirname grep mktemp rm sed sha256sum sort tail xarg
 def build(folder: Path, architecture: str = ARCHITECTURE) -> Path:
     """Builds a package. Returns the archive."""
 
-    def compile(source: Path) -> None:
+    def compile_launcher(source: Path) -> None:
         bootstrap = folder / "functions" / source.stem / "bootstrap"
         bootstrap.parent.mkdir(parents=True)
         names = {"PROGRAM": stacks.TARGET / "debug/local", "FUNCTION": source.stem}
@@ -43,7 +43,7 @@ def build(folder: Path, architecture: str = ARCHITECTURE) -> Path:
 
     # The compilers are processes of their own.
     with ThreadPoolExecutor() as threads:
-        list(threads.map(compile, (ROOT / "functions/src/bin").glob("*.rs")))
+        list(threads.map(compile_launcher, (ROOT / "functions/src/bin").glob("*.rs")))
     command = [PYTHON, ROOT / "local" / "package.py", architecture, folder / "functions", folder / "dist"]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Path(result.stdout.strip())

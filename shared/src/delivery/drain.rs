@@ -375,10 +375,11 @@ async fn next_batch(
     let mut probe = None;
     match mode {
         Mode::Expire => {
-            // With their duplicates, with which they are merged.
+            // With their duplicates, and those of unreadable ones, with which they are merged.
             let expired = found.readable.iter().filter(|delivery| delivery.has_expired(now));
-            let expired: BTreeSet<RecordKey> = expired.map(|delivery| delivery.record).collect();
-            found.readable.retain(|delivery| expired.contains(&delivery.record));
+            let settled: BTreeSet<RecordKey> =
+                expired.chain(&found.unreadable).map(|delivery| delivery.record).collect();
+            found.readable.retain(|delivery| settled.contains(&delivery.record));
         }
         Mode::Probe => probe = choose_probe(&mut found.readable),
         Mode::Cancel | Mode::Send => {}

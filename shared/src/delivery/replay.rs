@@ -94,16 +94,16 @@ impl Replayer {
             return Ok(());
         };
         let route = Route { environment, destination: replay.destination_id };
-        if replay.status == ReplayStatus::Done {
-            return Ok(());
-        }
-        let Some(destination) = self.destinations.get(environment, replay.destination_id).await? else {
-            self.replays.cancel(environment, id).await?;
-            return Ok(());
+        let destination = self.destinations.get(environment, replay.destination_id).await?;
+        let destination = match (replay.status, destination) {
+            (ReplayStatus::Running, Some(destination)) => destination,
+            (ReplayStatus::Running, None) => {
+                self.replays.cancel(environment, id).await?;
+                return Ok(());
+            }
+            (ReplayStatus::Cancelled, Some(_)) => return self.wake_for_cancelled(route).await,
+            (ReplayStatus::Cancelled, None) | (ReplayStatus::Done, _) => return Ok(()),
         };
-        if replay.status == ReplayStatus::Cancelled {
-            return self.wake_for_cancelled(route).await;
-        }
         let position = replay.position.clone().unwrap_or(ReplayPosition { part: 0, after: None });
         let found = match &replay.selection {
             ReplaySelection::Range { since, until } => {

@@ -210,9 +210,11 @@ impl<A: Access> Destinations<A> {
     pub async fn list_with_health(&self, environment: EnvironmentId) -> Result<Vec<(Destination, Health)>, StoreError> {
         let (mut destinations, mut health_by_id) = (Vec::<Destination>::new(), HashMap::new());
         for item in self.0.list_descending(keys::destinations(environment)).await? {
-            match keys::destination_id_of_health(&item_key(&item).sk) {
-                Some(id) => health_by_id.extend([(id, health_of(item))]),
-                None => destinations.extend(readable::<Destination>(item)),
+            let sk = item_key(&item).sk;
+            if let Some(id) = keys::destination_id_of_health(&sk) {
+                health_by_id.insert(id, health_of(item));
+            } else if keys::destination_id(&sk).is_some() {
+                destinations.extend(readable::<Destination>(item));
             }
         }
         let with_health = |destination: Destination| {

@@ -103,30 +103,30 @@ impl Installations {
         let InstallationChange { installation, new_workflows, changed_workflows, .. } = change;
         let InstallationChange { new_credentials, replaced_credentials, referenced_credentials, .. } = change;
         let user = installation.user_id;
-        // Writes that are refused if something has changed since it was read.
         let mut writes = Transaction::default();
-        let mut read = vec![
+        // Refused if what they depend on has changed since it was read.
+        let mut dependent = vec![
             writes.add(check_status(environment, user, owner)),
             writes.add(Put::new(installation_item(environment, installation)?).when(unchanged(before))),
         ];
         let mut names = Vec::new();
         for workflow in new_workflows {
             names.push(writes.add(Put::if_absent(pointer_item(environment, workflow)?)));
-            read.push(writes.add(Put::if_absent(workflow_item(environment, workflow)?)));
+            dependent.push(writes.add(Put::if_absent(workflow_item(environment, workflow)?)));
         }
         for (before, workflow) in changed_workflows {
             let unchanged = Condition::equals("revision", number(before.revision));
-            read.push(writes.add(Put::new(workflow_item(environment, workflow)?).when(unchanged)));
+            dependent.push(writes.add(Put::new(workflow_item(environment, workflow)?).when(unchanged)));
         }
         for credential in new_credentials {
-            read.push(writes.add(creation(environment, credential)?));
+            dependent.push(writes.add(creation(environment, credential)?));
         }
         for (before, after) in replaced_credentials {
-            read.push(writes.add(replacement(environment, before, after)?));
+            dependent.push(writes.add(replacement(environment, before, after)?));
         }
-        read.extend(writes.add_all(referenced_credentials.iter().map(|id| reference(environment, user, *id))));
+        dependent.extend(writes.add_all(referenced_credentials.iter().map(|id| reference(environment, user, *id))));
         let Transacted::Refused(refused) = self.0.transact_and_send(writes, events).await? else { return Ok(()) };
-        Err(if refused.has_any(&names) && !refused.has_any(&read) {
+        Err(if refused.has_any(&names) && !refused.has_any(&dependent) {
             ChangeInstallationError::NameTaken
         } else {
             ChangeInstallationError::Conflict

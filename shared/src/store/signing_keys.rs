@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     keys,
-    table::{Access, Delete, Put, ReadWrite, StoreError, Table, readable, to_item},
+    table::{Access, Delete, Put, ReadWrite, StoreError, Table, Transacted, readable, to_item},
 };
 use crate::domain::signing_key::StoredKey;
 
@@ -33,7 +33,9 @@ impl SigningKeys {
             Put::if_absent(to_item("firstSigningKey", &marker, &Marker { kid: &key.kid }, &[])?).into(),
             Put::if_absent(to_item("signingKey", &keys::signing_key(&key.kid), key, &[])?).into(),
         ];
-        self.0.transact(writes).await.map(|_| ())
+        // Refused if the stack has had one.
+        let (Transacted::Committed | Transacted::Refused(_)) = self.0.transact(writes).await?;
+        Ok(())
     }
 
     /// Deletes a key. One write.

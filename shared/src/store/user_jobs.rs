@@ -8,7 +8,8 @@ use super::{
     jobs::{self, Job},
     keys::{self, Key},
     table::{
-        Condition, Delete, Item, Range, StoreError, TABLE, Table, Update, attribute_text, readable, text, to_value,
+        Condition, Delete, Item, Range, StoreError, TABLE, Table, Transacted, Update, attribute_text, readable, text,
+        to_value,
     },
 };
 use crate::domain::{
@@ -260,7 +261,10 @@ impl UserJobs {
         }
         let delete = Delete::existing(&keys::deletion(job.environment_id, job.user_id));
         let events = self.outbox.prepare(receipt)?;
-        self.directory.transact_and_send(vec![delete.into()], events).await.map(|_| ())
+        // Refused if another run has completed it.
+        let (Transacted::Committed | Transacted::Refused(_)) =
+            self.directory.transact_and_send(vec![delete.into()], events).await?;
+        Ok(())
     }
 }
 

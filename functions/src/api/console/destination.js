@@ -385,14 +385,15 @@ function disableDestination({ destinationId, health: { pending } }, name) {
 async function enableDestination({ destinationId, disabledAt }, name) {
   await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
   // However the dialog is closed.
-  unsentSince.set(new Map([...unsentSince.value, [destinationId, disabledAt]]));
+  const since = unsentSince.value.get(destinationId) ?? disabledAt;
+  unsentSince.set(new Map([...unsentSince.value, [destinationId, since]]));
   const missed = await loadMissed(destinationId);
   await refreshDestinations();
   announce(`${name} is enabled.`);
   openMissed(destinationId, {
     title: `${name} is enabled. Send what it missed?`,
     missed,
-    since: disabledAt,
+    since,
     started: () => go(link(["destinations", destinationId], { view: "replays" })),
   });
 }

@@ -168,7 +168,9 @@ function NewDestination({ close }) {
   // Values of fields before a choice that has others.
   const [entered, setEntered] = useState({});
   const choose = (set) => (option, form) => {
-    setEntered({ ...entered, ...Object.fromEntries(new FormData(form)) });
+    const { region, eventBusName, roleArn, url, description } = Object.fromEntries(new FormData(form));
+    const present = Object.entries({ region, eventBusName, roleArn, url, description });
+    setEntered({ ...entered, ...Object.fromEntries(present.filter(([, value]) => value !== undefined)) });
     set(option);
   };
   const isBus = type === "eventbridge";

@@ -35,19 +35,15 @@ const Dialogs = () =>
     useStore(dialogs).map(({ key, render }) => h(Fragment, { key }, render())),
   );
 
-// Whether a text was entered in a dialog that is not being sent.
-const hasEntries = (dialog) =>
-  [...dialog.querySelectorAll(".fields:not([inert]) :is(input:not([type=checkbox], [type=radio]), textarea)")].some(
-    ({ value, defaultValue }) => value !== defaultValue,
-  );
-
-// A modal dialog, which its button, Escape or a click outside it closes; if a text was entered, the
-// second time only. `isPanel` places it at the side. Without `close`, only its content closes it.
+// A modal dialog, which its button or Escape closes; if something was entered that is not being
+// sent, the second time only. `isPanel` places it at the side, where a click outside closes it too.
+// Without `close`, only its content closes it.
 function Dialog({ title, close, isPanel, children }) {
   const node = useRef(null);
+  const hasEntries = useRef(false);
   const [isLeaving, setLeaving] = useState(false);
   const leave = () => {
-    if (isLeaving || !hasEntries(node.current)) return close();
+    if (isLeaving || !hasEntries.current || node.current.querySelector(".fields[inert]")) return close();
     node.current.scrollTop = 0;
     return setLeaving(true);
   };
@@ -70,6 +66,9 @@ function Dialog({ title, close, isPanel, children }) {
       class: isPanel ? "panel" : "",
       "aria-labelledby": id,
       closedby: close ? undefined : "none",
+      onInput: () => {
+        hasEntries.current = true;
+      },
       onClose: () => {
         if (!node.current) return;
         // A browser may close it at the second Escape without asking.

@@ -28,14 +28,16 @@ function parseFragment() {
 const address = createStore(parseFragment());
 const useAddress = () => useStore(address);
 
-// Entries of the history, by their positions, which their states have: the fragments, and where the
-// pages were scrolled to when they were left.
+// Entries of the history by position: the fragment of each, and where its page was scrolled to when
+// it was left. The state of an entry has its position.
 const entries = new Map();
 let position = history.state?.position ?? 0;
 let fragment = location.hash;
 // Whether the present page was opened by going back or forward.
 let isReturned = false;
 let isGoingBack = false;
+// Where the page will be scrolled to, `{top, stop}`, as long as it is too short.
+let scrolling = null;
 const isReturn = () => isReturned;
 
 history.scrollRestoration = "manual";
@@ -43,7 +45,8 @@ history.replaceState({ position }, "");
 // Also fires between two entries with the same fragment.
 addEventListener("popstate", () => {
   isGoingBack = false;
-  entries.set(position, { fragment, top: scrollY });
+  entries.set(position, { fragment, top: scrolling?.top ?? scrollY });
+  scrolling?.stop();
   isReturned = history.state !== null;
   position = isReturned ? history.state.position : position + 1;
   history.replaceState({ position }, "");
@@ -55,18 +58,21 @@ addEventListener("popstate", () => {
 
 // Scrolls to where a page was left, as soon as it is long enough, unless the user does something.
 function scrollBack(top) {
-  const end = Date.now() + SCROLL_MS;
   const watched = new AbortController();
   const stop = () => {
+    clearTimeout(timeout);
     observer.disconnect();
     watched.abort();
+    scrolling = null;
   };
   const observer = new ResizeObserver(() => {
     scrollTo(0, top);
-    if (Math.abs(scrollY - top) < 2 || Date.now() > end) stop();
+    if (Math.abs(scrollY - top) < 2) stop();
   });
+  const timeout = setTimeout(stop, SCROLL_MS);
+  scrolling = { top, stop };
   observer.observe(document.body);
-  for (const type of ["wheel", "touchstart", "pointerdown", "keydown", "popstate"])
+  for (const type of ["wheel", "touchstart", "pointerdown", "keydown"])
     addEventListener(type, stop, { signal: watched.signal });
 }
 

@@ -462,7 +462,9 @@ async fn deleted_installation_is_shown_as_it_was_when_another_run_overtakes_at_a
         process.call("users_delete", request("DELETE /users/{user}").with("user", &user)).await;
         let [job] = &backend.open_jobs().await[..] else { panic!("one job") };
 
-        let (ran, overtaken) = process.crash.stall(call, backend.worker.run(job), backend.worker.run(job)).await;
+        // A process of its own: both would wait for the same value of one cache.
+        let other = connect(&process.config, user_jobs::State::from_aws).await.unwrap();
+        let (ran, overtaken) = process.crash.stall(call, backend.worker.run(job), other.run(job)).await;
         ran.unwrap();
 
         let events = backend.events(&format!("&userId={user}&type=installation.deleted")).await;
