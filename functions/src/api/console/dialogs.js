@@ -35,8 +35,8 @@ const Dialogs = () =>
     useStore(dialogs).map(({ key, render }) => h(Fragment, { key }, render())),
   );
 
-// A modal dialog, which its button or Escape closes; if something was entered that is not being
-// sent, the second time only. `isPanel` places it at the side, where a click outside closes it too.
+// A modal dialog, which its button or Escape closes; if a text was entered that is not being sent,
+// the second time only. `isPanel` places it at the side, where a click outside closes it too.
 // Without `close`, only its content closes it.
 function Dialog({ title, close, isPanel, children }) {
   const node = useRef(null);
@@ -66,8 +66,8 @@ function Dialog({ title, close, isPanel, children }) {
       class: isPanel ? "panel" : "",
       "aria-labelledby": id,
       closedby: close ? undefined : "none",
-      onInput: () => {
-        hasEntries.current = true;
+      onInput: ({ target }) => {
+        if (!target.matches("[type=radio], [type=checkbox]")) hasEntries.current = true;
       },
       onClose: () => {
         if (!node.current) return;
