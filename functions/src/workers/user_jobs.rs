@@ -1,9 +1,9 @@
 //! `user_jobs`, triggered by the stream of the directory table for each user that is deleted,
 //! disabled or enabled, and by a schedule for unfinished jobs. May stop at any point and run more
 //! than once. AWS calls: for 200 items of a deleted user one or two DynamoDB queries, one batch
-//! read for each 100 workflows, three reads of what the installations show, one transaction for each
-//! 25 events, and up to 24 writes, and at the end one read and one transaction; for a disabled or
-//! enabled user two reads, one query of the names of its workflows, one batch read for each 100
+//! read for each 100 workflows, three reads of what the installations show, one transaction for
+//! each 25 events, and up to 24 writes, and at the end one read and one transaction; for a disabled
+//! or enabled user two reads, one query of the names of its workflows, one batch read for each 100
 //! workflows and one transaction for each 25, and one write at the end. If another run has stored
 //! some of the events, one more transaction for each 25.
 

@@ -96,8 +96,8 @@ impl PendingDeliveries {
         Ok(())
     }
 
-    /// Settles all deliveries or none. If some are no longer pending, returns a flag for each: `true`
-    /// if it is not.
+    /// Settles all deliveries or none. If some are no longer pending, returns a flag for each:
+    /// `true` if it is not.
     async fn settle_all(
         &self,
         route: Route,
