@@ -2383,6 +2383,8 @@ def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     site.show("What went wrong", "The shop limits requests.", view="errors", integrationId="shop")
     assert site.find("return visible('.errors button').length") == 3
     site.click("Reconnect", "Shop account no longer works: 401 from the shop")
+    site.click("Back", "What went wrong", "The shop limits requests.")
+    site.click("Reconnect", "Shop account no longer works: 401 from the shop")
     site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_2"})
     site.click("Reconnect", "Shop account is connected again.", "Connected")
     assert user.installation()["status"] == "active"
