@@ -448,7 +448,8 @@ def test_back_returns_to_where_a_list_was_left(console: Console) -> None:
     left = console.find(script, user)
     assert left > 500
     console.click(user, "Workflows")
-    assert console.browser.run("return scrollY") == 0, "another page begins at its top"
+    # Another page begins at its top.
+    console.browser.wait("return scrollY === 0")
     console.browser.run("history.back()")
     console.rows(50)
     console.browser.wait("return scrollY === arguments[0]", left)
@@ -456,7 +457,8 @@ def test_back_returns_to_where_a_list_was_left(console: Console) -> None:
     console.see("Workflows")
     console.click("Users")
     console.rows(50)
-    assert console.browser.run("return scrollY") == 0, "a link is no return"
+    # A link is no return.
+    console.browser.wait("return scrollY === 0")
     console.browser.run("history.go(-2)")
     console.browser.wait("return scrollY === arguments[0]", left)
 
@@ -478,7 +480,7 @@ def test_lists_without_a_match_do_not_claim_that_there_is_nothing(console: Conso
 def test_fields_of_a_time_range_do_not_overlap(console: Console) -> None:
     console.sign_in("#/errors")
     console.click("Custom", "Until")
-    assert console.focused() == "Since"
+    wait(lambda: console.focused() == "Since", PATIENCE, "the first field has the focus")
     for width in (1280, 1000, 700, 360):
         console.browser.resize(width, 900)
         boxes = "return visible('[type=datetime-local]').map((input) => input.getBoundingClientRect())"

@@ -10,9 +10,9 @@ import { Choices, Field, Form } from "./forms.js";
 import { HealthBadge, HealthText } from "./health.js";
 import { announce } from "./messages.js";
 import { destinationName } from "./names.js";
-import { openReplay, ReplayList, replayNow, replayStarter } from "./replays.js";
+import { openReplay, ReplayList, replayNow, replayStarter, showReplays } from "./replays.js";
 import { openRoleSteps } from "./role.js";
-import { changed, go, goBackTo, link, useAddress, useTitle } from "./route.js";
+import { changed, goBackTo, link, useAddress, useTitle } from "./route.js";
 import { createStore, useStore } from "./store.js";
 import { isoTime, localInput, Time } from "./times.js";
 import {
@@ -94,11 +94,10 @@ const REFUSED_ACCESS =
 // Health with what can be done about it.
 function Overview({ destination, name }) {
   const { mayChange } = useSession();
-  const { destinationId, enabled, health, verified, type, url, region, eventBusName, credentials } = destination;
+  const { enabled, health, verified, type, url, region, eventBusName, credentials } = destination;
   const { pending, lastFailure, failingSince } = health;
   const isFailing = ["failing", "retrying"].includes(health.status);
   const needsAccess = type === "eventbridge" && isFailing && REFUSED_ACCESS.test(lastFailure?.response ?? "");
-  const showReplays = () => go(link(["destinations", destinationId], { view: "replays" }));
   const replaceAccess = h(
     Button,
     { key: "access", kind: needsAccess ? "primary" : "", action: async () => editDestination(destination, "access") },
@@ -156,7 +155,7 @@ function Overview({ destination, name }) {
           ["Last failure", h(Time, { at: health.lastFailureAt })],
         ],
       }),
-      h(Missed, { destination, name, showReplays, key: `${enabled} ${pending > 0} ${health.lastSuccessAt}` }),
+      h(Missed, { destination, name, key: `${enabled} ${pending > 0} ${health.lastSuccessAt}` }),
       h(
         TestEvent,
         { destination, isFailing, key: JSON.stringify([url, region, eventBusName, credentials, enabled]) },
@@ -172,11 +171,10 @@ function Overview({ destination, name }) {
           enabled &&
           h(
             Button,
-            { kind: needsAccess ? "" : "primary", action: () => replayNow(destination, showReplays) },
+            { kind: needsAccess ? "" : "primary", action: () => replayNow(destination) },
             `Send ${plural(pending, "queued delivery", "queued deliveries")} now`,
           ),
-        enabled &&
-          h(Button, { action: async () => openReplay(destination, name, { started: showReplays }) }, "Replay …"),
+        enabled && h(Button, { action: async () => openReplay(destination, name) }, "Replay …"),
         type === "eventbridge" && isFailing && !needsAccess && replaceAccess,
       ),
     ),
@@ -262,7 +260,7 @@ const missedText = ([status, count, hasMore]) =>
   hasMore ? `${count} or more ${status} deliveries` : plural(count, `${status} delivery`, `${status} deliveries`);
 
 // What an enabled destination has not got, and will not get by itself.
-function Missed({ destination, name, showReplays }) {
+function Missed({ destination, name }) {
   const { destinationId, enabled } = destination;
   const { mayChange } = useSession();
   const since = useStore(unsentSince).get(destinationId);
@@ -283,10 +281,7 @@ function Missed({ destination, name, showReplays }) {
     mayChange &&
       h(
         Button,
-        {
-          action: async () =>
-            openMissed(destinationId, { title: `Send what ${name} missed?`, missed, since, started: showReplays }),
-        },
+        { action: async () => openMissed(destinationId, { title: `Send what ${name} missed?`, missed, since }) },
         "Replay these",
       ),
   );
@@ -294,7 +289,7 @@ function Missed({ destination, name, showReplays }) {
 
 // Offers to send what a destination missed: the counted deliveries, and what was recorded since it
 // was disabled.
-function openMissed(destinationId, { title, missed, since, started }) {
+function openMissed(destinationId, { title, missed, since }) {
   const startReplays = replayStarter(destinationId);
   openDialog((close) =>
     h(
@@ -318,7 +313,7 @@ function openMissed(destinationId, { title, missed, since, started }) {
             );
             if (sendsRecorded) forgetUnsent(destinationId);
             close();
-            started();
+            showReplays(destinationId);
           },
         },
         h(Choices, {
@@ -390,12 +385,7 @@ async function enableDestination({ destinationId, disabledAt }, name) {
   const missed = await loadMissed(destinationId);
   await refreshDestinations();
   announce(`${name} is enabled.`);
-  openMissed(destinationId, {
-    title: `${name} is enabled. Send what it missed?`,
-    missed,
-    since,
-    started: () => go(link(["destinations", destinationId], { view: "replays" })),
-  });
+  openMissed(destinationId, { title: `${name} is enabled. Send what it missed?`, missed, since });
 }
 
 const STATUSES = [
@@ -465,14 +455,7 @@ function DeliveryList({ destination, name }) {
       picked.length > 0 &&
         h(
           Button,
-          {
-            kind: "primary",
-            action: async () =>
-              openReplay(destination, name, {
-                selected: selected(),
-                started: () => go(link(["destinations", destinationId], { view: "replays" })),
-              }),
-          },
+          { kind: "primary", action: async () => openReplay(destination, name, selected()) },
           `Replay ${plural(picked.length, "selected delivery", "selected deliveries")}`,
         ),
     ),

@@ -162,15 +162,16 @@ function openNewDestination() {
   openDialog((close) => h(Dialog, { title: "Add destination", close }, h(NewDestination, { close })));
 }
 
+// Fields of some choices only, whose values are kept while another one is shown. No secrets.
+const KEPT_FIELDS = ["url", "description", "region", "eventBusName", "roleArn"];
+
 function NewDestination({ close }) {
   const [type, setType] = useState("webhook");
   const [access, setAccess] = useState("role");
-  // Values of fields before a choice that has others.
   const [entered, setEntered] = useState({});
   const choose = (set) => (option, form) => {
-    const { region, eventBusName, roleArn, url, description } = Object.fromEntries(new FormData(form));
-    const present = Object.entries({ region, eventBusName, roleArn, url, description });
-    setEntered({ ...entered, ...Object.fromEntries(present.filter(([, value]) => value !== undefined)) });
+    const kept = [...new FormData(form)].filter(([name]) => KEPT_FIELDS.includes(name));
+    setEntered({ ...entered, ...Object.fromEntries(kept) });
     set(option);
   };
   const isBus = type === "eventbridge";

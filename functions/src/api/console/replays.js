@@ -6,13 +6,13 @@ import { pause, refreshDestinations, useData, usePolling } from "./data.js";
 import { Dialog, openDialog } from "./dialogs.js";
 import { Choices, Form } from "./forms.js";
 import { announce } from "./messages.js";
-import { useAddress } from "./route.js";
+import { go, link, useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
 import { RangeFields } from "./time_range.js";
 import { isoTime, Time } from "./times.js";
 import { Badge, Button, Empty, LiveNotice, PageLinks, plural, Problem, Skeleton, Table } from "./ui.js";
 
-export { startReplay, replayStarter, replayNow, openReplay, ReplayList };
+export { startReplay, replayStarter, replayNow, showReplays, openReplay, ReplayList };
 
 const FOLLOWED_REPLAY_MS = 10000;
 // Time within which a replay counts what is pending, before it is sent in any case.
@@ -22,6 +22,9 @@ const COUNTING_MS = 8000;
 const replayStarts = createStore(0);
 
 const replaysPath = (destinationId) => `destinations/${segment(destinationId)}/replays`;
+
+// Opens the list of replays of a destination.
+const showReplays = (destinationId) => go(link(["destinations", destinationId], { view: "replays" }));
 
 // Starts a replay, and returns its id. With `follows`, waits a while for its end and announces it.
 async function startReplay(destinationId, selection, { follows = false } = {}) {
@@ -68,9 +71,9 @@ function replayStarter(destinationId) {
 
 // Ends the wait of all pending deliveries: first counts them in a replay, which shows the progress,
 // then closes the circuit, so that they are sent.
-async function replayNow({ destinationId, health: { pending } }, started) {
+async function replayNow({ destinationId, health: { pending } }) {
   const replayId = await startReplay(destinationId, { pending: true });
-  started();
+  showReplays(destinationId);
   await follow(replayId, COUNTING_MS, ({ status, found }) => status !== "running" || found >= pending);
   // Someone may have disabled it meanwhile.
   const { enabled } = await call("GET", `destinations/${segment(destinationId)}`);
@@ -78,8 +81,8 @@ async function replayNow({ destinationId, health: { pending } }, started) {
   await refreshDestinations();
 }
 
-// Asks what a destination gets again. `selected` are ids of errors and events.
-function openReplay(destination, name, { selected, started }) {
+// Asks what a destination gets again. `selected` has ids of errors and events, if some were chosen.
+function openReplay(destination, name, selected) {
   const count = selected ? selected.errorIds.length + selected.eventIds.length : 0;
   const startReplays = replayStarter(destination.destinationId);
   openDialog((close) =>
@@ -105,7 +108,7 @@ function openReplay(destination, name, { selected, started }) {
           if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
           await startReplays(selections);
           close();
-          started();
+          showReplays(destination.destinationId);
         },
       }),
     ),
