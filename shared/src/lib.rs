@@ -8,6 +8,7 @@
 //! * [`http`]: requests, responses and authentication of the API.
 //! * [`start`]: state and connections of functions at start-up.
 //! * [`aws`], [`logs`], [`metrics`]: configuration of the AWS SDK, logs and metrics.
+//! * [`cache`]: cache of what was read from AWS.
 //!
 //! Dependencies point one way, which a test checks: [`domain`] ← [`store`], [`vault`] ← [`tokens`],
 //! [`delivery`] ← [`start`] ← [`http`] ← functions. [`domain`] depends on neither HTTP nor AWS;
@@ -17,6 +18,7 @@
 extern crate self as tenon;
 
 pub mod aws;
+pub mod cache;
 pub mod delivery;
 pub mod domain;
 pub mod http;
@@ -49,7 +51,7 @@ mod tests {
     /// Layers, the lowest first. A module imports only modules of lower ranks.
     const RANKS: [&[&str]; 7] = [
         &["domain"],
-        &["aws", "logs", "metrics"],
+        &["aws", "cache", "logs", "metrics"],
         &["store", "vault"],
         &["tokens", "delivery"],
         &["start"],

@@ -100,7 +100,7 @@ impl EventBridgeSender {
         let outcomes: Vec<Outcome> = join_all(batches).await.into_iter().flatten().collect();
         if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_, Failure::Refused))) {
             // The customer may have revoked the sessions of the role.
-            self.roles.forget(route).await;
+            self.roles.forget(route);
         }
         outcomes
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use moka::future::Cache;
+use moka::sync::Cache;
 
 use super::{
     keys,
@@ -111,7 +111,7 @@ impl LastUsedTracker {
     /// fails, so that DynamoDB delays at most one request of the key.
     pub async fn record(&self, grant: &ApiKeyGrant, now: Timestamp) {
         let (key, today) = (grant.key_id, now.day());
-        if self.recorded.get(&key).await.as_ref() == Some(&today) {
+        if self.recorded.get(&key).as_ref() == Some(&today) {
             return;
         }
         match tokio::time::timeout(RECORD_TIMEOUT, self.keys.set_last_used(grant.environment_id, key, &today)).await {
@@ -120,6 +120,6 @@ impl LastUsedTracker {
             Ok(Err(error)) => tracing::warn!(error = %ErrorChain(&error), %key, "failed to record use of API key"),
             Err(_) => tracing::warn!(%key, "timed out recording use of API key"),
         }
-        self.recorded.insert(key, today).await;
+        self.recorded.insert(key, today);
     }
 }

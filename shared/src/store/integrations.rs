@@ -2,8 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use moka::future::Cache;
-
 use super::{
     keys,
     table::{
@@ -11,10 +9,12 @@ use super::{
         number, readable, text, to_item,
     },
 };
-use crate::domain::{
-    id::EnvironmentId,
-    integration::{Integration, IntegrationId, MAX_INTEGRATIONS},
-    timestamp::Timestamp,
+use crate::{
+    cache::WallClockCache,
+    domain::{
+        id::EnvironmentId,
+        integration::{Integration, IntegrationId, MAX_INTEGRATIONS},
+    },
 };
 
 /// Integrations of all environments.
@@ -103,31 +103,23 @@ const MAX_CACHED_BYTES: u64 = 32 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     integrations: Integrations<ReadOnly>,
-    cache: Cache<EnvironmentId, (Timestamp, Arc<Vec<Integration>>)>,
+    cache: WallClockCache<EnvironmentId, Arc<Vec<Integration>>>,
 }
 
 impl Catalogue {
     /// Creates an empty cache over the stored integrations.
     pub fn new(integrations: Integrations<ReadOnly>) -> Self {
-        let size = |_: &EnvironmentId, (_, all): &(Timestamp, Arc<Vec<Integration>>)| {
+        let cache = WallClockCache::weighted(CACHED_FOR, MAX_CACHED_BYTES, |all: &Arc<Vec<Integration>>| {
             let bytes: usize = all.iter().map(|integration| integration.content.size()).sum();
             u32::try_from(bytes).unwrap_or(u32::MAX)
-        };
-        let cache = Cache::builder().max_capacity(MAX_CACHED_BYTES).weigher(size).time_to_live(CACHED_FOR).build();
+        });
         Self { integrations, cache }
     }
 
     /// Returns all integrations of an environment, the newest first. At most one query per
     /// megabyte.
-    pub async fn all(&self, environment: EnvironmentId) -> Result<Arc<Vec<Integration>>, Arc<StoreError>> {
-        // Also checked by wall clock, because the monotonic clock may stop while Lambda freezes the
-        // process.
-        if let Some((read_at, _)) = self.cache.get(&environment).await
-            && read_at + CACHED_FOR <= Timestamp::now()
-        {
-            self.cache.invalidate(&environment).await;
-        }
-        let read = async { Ok((Timestamp::now(), Arc::new(self.integrations.all(environment).await?))) };
-        Ok(self.cache.try_get_with(environment, read).await?.1)
+    pub async fn all(&self, environment: EnvironmentId) -> Result<Arc<Vec<Integration>>, StoreError> {
+        let read = async { self.integrations.all(environment).await.map(Arc::new) };
+        self.cache.get_or_read(environment, read).await
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,15 +19,18 @@ use super::{
     tombstones::{check_not_deleted, mark_deleted},
     users::{Users, check_status},
 };
-use crate::domain::{
-    access::CallingUser,
-    error_log::WorkflowRef,
-    id::{CredentialId, EnvironmentId, UserId, WorkflowId},
-    readable::Readable,
-    request_seed::RequestSeed,
-    timestamp::Timestamp,
-    user::{OwnerStatus, User},
-    workflow::{Workflow, WorkflowName},
+use crate::{
+    cache::WallClockCache,
+    domain::{
+        access::CallingUser,
+        error_log::WorkflowRef,
+        id::{CredentialId, EnvironmentId, UserId, WorkflowId},
+        readable::Readable,
+        request_seed::RequestSeed,
+        timestamp::Timestamp,
+        user::{OwnerStatus, User},
+        workflow::{Workflow, WorkflowName},
+    },
 };
 
 /// Workflows of all environments.
@@ -376,7 +378,7 @@ impl<A: Access> Workflows<A> {
 /// recorded until then.
 const KNOWN_FOR: Duration = Duration::from_secs(30);
 /// Maximum number of known workflows, some megabytes.
-const MAX_KNOWN: usize = 10_000;
+const MAX_KNOWN: u64 = 10_000;
 
 /// Workflows of which errors are recorded. What an error stores of its workflow never changes, so
 /// workflows that were read are remembered for a short time.
@@ -384,19 +386,19 @@ const MAX_KNOWN: usize = 10_000;
 pub struct WorkflowRefs {
     /// Stored workflows.
     pub workflows: Workflows<ReadOnly>,
-    known: Known,
+    known: WallClockCache<(EnvironmentId, WorkflowId), WorkflowRef>,
 }
 
 impl WorkflowRefs {
     /// Creates an empty memory of the stored workflows.
     pub fn new(workflows: Workflows<ReadOnly>) -> Self {
-        Self { workflows, known: Known::default() }
+        Self { workflows, known: WallClockCache::new(KNOWN_FOR, MAX_KNOWN) }
     }
 
     /// Returns a workflow, or none if it or its user did not exist when it was last read, at most
     /// 30 seconds ago. Two reads, or none.
     pub async fn find(&self, environment: EnvironmentId, id: WorkflowId) -> Result<Option<WorkflowRef>, StoreError> {
-        match self.known.get(environment, id, Timestamp::now()) {
+        match self.known.get(&(environment, id), Timestamp::now()) {
             Some(known) => Ok(Some(known)),
             None => self.read(environment, id).await,
         }
@@ -407,81 +409,10 @@ impl WorkflowRefs {
         let now = Timestamp::now();
         let found = self.workflows.find_with_owner(environment, None, id).await?;
         let found = found.map(|(workflow, _)| WorkflowRef::from(&workflow));
-        self.known.set(environment, id, found.clone().map(|workflow| (now, workflow)));
+        match &found {
+            Some(workflow) => self.known.insert((environment, id), now, workflow.clone()),
+            None => self.known.remove(&(environment, id)),
+        }
         Ok(found)
-    }
-}
-
-/// Workflows that existed when they were read.
-///
-/// By wall clock, because the monotonic clock may stop while Lambda freezes the process.
-#[derive(Clone, Debug, Default)]
-struct Known(Arc<Mutex<HashMap<(EnvironmentId, WorkflowId), ReadWorkflow>>>);
-
-/// Workflow with the time at which it was read.
-type ReadWorkflow = (Timestamp, WorkflowRef);
-
-impl Known {
-    fn get(&self, environment: EnvironmentId, id: WorkflowId, now: Timestamp) -> Option<WorkflowRef> {
-        let known = self.lock();
-        let (read_at, workflow) = known.get(&(environment, id))?;
-        (*read_at <= now && now < *read_at + KNOWN_FOR).then(|| workflow.clone())
-    }
-
-    fn set(&self, environment: EnvironmentId, id: WorkflowId, found: Option<(Timestamp, WorkflowRef)>) {
-        let mut known = self.lock();
-        known.remove(&(environment, id));
-        if let Some((read_at, workflow)) = found {
-            // All of them, because most have expired.
-            if known.len() >= MAX_KNOWN {
-                known.clear();
-            }
-            known.insert((environment, id), (read_at, workflow));
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(EnvironmentId, WorkflowId), (Timestamp, WorkflowRef)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn workflow() -> WorkflowRef {
-        WorkflowRef { workflow_id: WorkflowId::new(), user_id: UserId::new(), integration_id: None }
-    }
-
-    #[test]
-    fn workflow_is_known_for_30_seconds_and_in_its_environment() {
-        let (known, acme, read_at) = (Known::default(), EnvironmentId::new(), Timestamp::now());
-        let workflow = workflow();
-        let id = workflow.workflow_id;
-        known.set(acme, id, Some((read_at, workflow.clone())));
-        let last = read_at + KNOWN_FOR - Duration::from_millis(1);
-        assert_eq!(known.get(acme, id, last), Some(workflow));
-        assert_eq!(known.get(acme, id, read_at + KNOWN_FOR), None);
-        assert_eq!(known.get(acme, id, read_at - Duration::from_millis(1)), None, "the clock was set back");
-        assert_eq!(known.get(EnvironmentId::new(), id, read_at), None);
-    }
-
-    #[test]
-    fn deleted_workflow_is_forgotten_when_it_is_read_again() {
-        let (known, acme, read_at) = (Known::default(), EnvironmentId::new(), Timestamp::now());
-        let workflow = workflow();
-        let id = workflow.workflow_id;
-        known.set(acme, id, Some((read_at, workflow)));
-        known.set(acme, id, None);
-        assert_eq!(known.get(acme, id, read_at), None);
-    }
-
-    #[test]
-    fn number_of_known_workflows_is_limited() {
-        let (known, acme, read_at) = (Known::default(), EnvironmentId::new(), Timestamp::now());
-        for _ in 0..=MAX_KNOWN {
-            known.set(acme, WorkflowId::new(), Some((read_at, workflow())));
-        }
-        assert_eq!(known.lock().len(), 1);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -17,7 +16,6 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use serde::Serialize;
-use tokio::sync::Mutex;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
@@ -26,6 +24,7 @@ use super::{
     token::{self, Claims, TokenError},
 };
 use crate::{
+    cache::WallClockCache,
     domain::{signing_key::StoredKey, timestamp::Timestamp},
     logs::ErrorChain,
     store::{ReadOnly, StoreError, signing_keys::SigningKeys},
@@ -117,48 +116,26 @@ impl Jwks {
     }
 }
 
-/// Cached value with the time at which it was read.
-///
-/// Uses the wall clock, because the monotonic clock may stop while Lambda freezes the process.
-struct TimedCache<T>(Mutex<Option<(Timestamp, Arc<T>)>>);
+/// Cache of the keys of the stack, as a verifier or a signer uses them.
+type KeyCache<T> = WallClockCache<(), Arc<T>>;
 
-impl<T> TimedCache<T> {
-    fn empty() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(None)))
-    }
-
-    /// Returns the cached value if it was read within [`rotation::KEYS_TTL`] and not before
-    /// `since`, or else reads it. Concurrent callers wait for a single read.
-    async fn get<E>(&self, since: Timestamp, read: impl Future<Output = Result<T, E>>) -> Result<Arc<T>, E> {
-        let mut cached = self.0.lock().await;
-        let now = Timestamp::now();
-        match &*cached {
-            Some((read_at, value)) if *read_at >= since && now < *read_at + rotation::KEYS_TTL => Ok(value.clone()),
-            _ => {
-                let value = Arc::new(read.await?);
-                *cached = Some((now, value.clone()));
-                Ok(value)
-            }
-        }
-    }
+fn key_cache<T: Send + Sync + 'static>() -> KeyCache<T> {
+    WallClockCache::new(rotation::KEYS_TTL, 1)
 }
-
-/// Value of `since` that accepts any cached value.
-const EPOCH: Timestamp = Timestamp::from_seconds(0);
 
 /// Signs user tokens with the current key. Makes no AWS call while the keys are cached.
 #[derive(Clone)]
 pub struct Signer {
     keys: SigningKeys<ReadOnly>,
     vault: Vault,
-    cache: Arc<TimedCache<Vec<StoredKey>>>,
+    cache: KeyCache<Vec<StoredKey>>,
 }
 
 impl Signer {
     /// Creates a signer, and loads and opens the current key if there is one.
     pub async fn load(keys: SigningKeys<ReadOnly>, vault: Vault) -> Self {
         es256::install();
-        let signer = Self { keys, vault, cache: TimedCache::empty() };
+        let signer = Self { keys, vault, cache: key_cache() };
         if let Err(error) = signer.current(Timestamp::now()).await {
             tracing::warn!(error = %ErrorChain(&error), "no signing key at start-up");
         }
@@ -172,9 +149,9 @@ impl Signer {
             let stored = self.keys.list().await?;
             // The absence of keys is not cached, because the first environment can create one at
             // any time.
-            if stored.is_empty() { Err(KeyError::NoSigningKey) } else { Ok(stored) }
+            if stored.is_empty() { Err(KeyError::NoSigningKey) } else { Ok(Arc::new(stored)) }
         };
-        let stored = self.cache.get(EPOCH, read).await?;
+        let stored = self.cache.get_or_read((), read).await?;
         let signs_from: Vec<Timestamp> = stored.iter().map(|key| key.signs_from).collect();
         let key =
             rotation::current(&signs_from, now).and_then(|index| stored.get(index)).ok_or(KeyError::NoSigningKey)?;
@@ -194,7 +171,7 @@ impl Signer {
 pub struct Verifier {
     keys: SigningKeys<ReadOnly>,
     issuer: String,
-    cache: Arc<TimedCache<HashMap<String, DecodingKey>>>,
+    cache: KeyCache<HashMap<String, DecodingKey>>,
     /// Time of the last refresh because of an unknown key id, in milliseconds since 1970.
     last_refresh: Arc<AtomicI64>,
 }
@@ -207,19 +184,21 @@ impl Verifier {
     /// Creates a verifier and loads the public keys.
     pub async fn load(keys: SigningKeys<ReadOnly>, issuer: String) -> Self {
         es256::install();
-        let verifier = Self { keys, issuer, cache: TimedCache::empty(), last_refresh: Arc::default() };
-        if let Err(error) = verifier.public_keys(EPOCH).await {
+        let verifier = Self { keys, issuer, cache: key_cache(), last_refresh: Arc::default() };
+        if let Err(error) = verifier.public_keys().await {
             tracing::warn!(error = %ErrorChain(&error), "no signing keys at start-up");
         }
         verifier
     }
 
-    async fn public_keys(&self, since: Timestamp) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
-        let read = async {
-            let stored = self.keys.list().await?;
-            Ok(stored.into_iter().map(|key| (key.kid, es256::decoding_key(&key.public_key))).collect())
-        };
-        self.cache.get(since, read).await
+    async fn public_keys(&self) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
+        self.cache.get_or_read((), self.read()).await
+    }
+
+    async fn read(&self) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
+        let stored = self.keys.list().await?;
+        let keys = stored.into_iter().map(|key| (key.kid, es256::decoding_key(&key.public_key)));
+        Ok(Arc::new(keys.collect()))
     }
 
     fn may_refresh(&self) -> bool {
@@ -235,10 +214,10 @@ impl Verifier {
     /// user may still use the token.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Claims, VerifyError> {
         let kid = token::key_id(token)?;
-        let mut keys = self.public_keys(EPOCH).await?;
+        let mut keys = self.public_keys().await?;
         if !keys.contains_key(&kid) && self.may_refresh() {
             // The key may have been created after the set was read.
-            keys = self.public_keys(Timestamp::now()).await?;
+            keys = self.cache.read((), self.read()).await?;
         }
         let key = keys.get(&kid).ok_or(TokenError::UnknownKey)?;
         Ok(token::verify(token, key, &self.issuer, now)?)

@@ -14,15 +14,10 @@ use aws_sdk_kms::{
     types::DataKeySpec,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use moka::future::Cache;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
-use crate::{
-    aws::is_transient,
-    domain::{secret::Sealed, timestamp::Timestamp},
-    logs::ErrorChain,
-};
+use crate::{aws::is_transient, cache::WallClockCache, domain::secret::Sealed, logs::ErrorChain};
 
 /// Owner and purpose of a secret.
 #[derive(Clone, Debug)]
@@ -58,7 +53,7 @@ macro_rules! with_context {
 pub struct Vault {
     kms: Client,
     key_id: String,
-    data_keys: Cache<Vec<u8>, (Timestamp, Zeroizing<Vec<u8>>)>,
+    data_keys: WallClockCache<Vec<u8>, Zeroizing<Vec<u8>>>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -93,7 +88,7 @@ pub enum VaultError {
 impl Vault {
     /// Creates a vault with a KMS key, given by id, ARN or alias.
     pub fn new(config: &SdkConfig, key_id: impl Into<String>) -> Self {
-        let data_keys = Cache::builder().max_capacity(MAX_CACHED_KEYS).time_to_live(CACHE_TTL).build();
+        let data_keys = WallClockCache::new(CACHE_TTL, MAX_CACHED_KEYS);
         Self { kms: Client::new(config), key_id: key_id.into(), data_keys }
     }
 
@@ -130,16 +125,8 @@ impl Vault {
     /// Decrypts a secret of its owner. One KMS call, or none while the data key is cached.
     pub async fn open(&self, context: &Context, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let Sealed { version, wrapped_key, nonce, ciphertext } = sealed;
-        let data_key = match self.data_keys.get(wrapped_key).await {
-            // Also checked by wall clock, because the monotonic clock may stop while Lambda freezes
-            // the process.
-            Some((since, known)) if Timestamp::now() < since + CACHE_TTL => known,
-            _ => {
-                let unwrapped = self.unwrap(context, wrapped_key).await?;
-                self.data_keys.insert(wrapped_key.clone(), (Timestamp::now(), unwrapped.clone())).await;
-                unwrapped
-            }
-        };
+        let unwrap = self.unwrap(context, wrapped_key);
+        let data_key = self.data_keys.get_or_read(wrapped_key.clone(), unwrap).await?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Undecryptable)?;
         let mut text = Zeroizing::new(ciphertext.clone());
         let length = cipher(&data_key)?

@@ -7,7 +7,7 @@ use aws_config::SdkConfig;
 use aws_sdk_eventbridge::config::Credentials;
 use aws_sdk_sts::{Client, config, error::ProvideErrorMetadata};
 use futures_util::future::join4;
-use moka::future::Cache;
+use moka::sync::Cache;
 
 use super::{
     RetryWithoutResponse, check::ConnectionRefused, error_text, sdk_failure, unlimited_retries, with_short_timeouts,
@@ -180,18 +180,18 @@ impl Roles {
         bus: &EventBridge,
         role: &RoleArn,
     ) -> Result<Credentials, AssumeError> {
-        let cached = self.sessions.get(&route).await;
+        let cached = self.sessions.get(&route);
         if let Some(credentials) = cached.and_then(|session| session.credentials(bus)) {
             return Ok(credentials);
         }
         let credentials = self.assume(route, bus, role, Some(&ExternalId::of(route))).await?;
-        self.sessions.insert(route, Session { bus: bus.clone(), credentials: credentials.clone() }).await;
+        self.sessions.insert(route, Session { bus: bus.clone(), credentials: credentials.clone() });
         Ok(credentials)
     }
 
     /// Forgets the credentials of a destination.
-    pub async fn forget(&self, route: Route) {
-        self.sessions.invalidate(&route).await;
+    pub fn forget(&self, route: Route) {
+        self.sessions.invalidate(&route);
     }
 
     /// Proves that a role can be assumed with the external id of its destination, and neither
