@@ -12,9 +12,9 @@ export interface Settings {
   /** API key, or a user token. */
   key: string;
   /** Time limit of each attempt. Default: 30 seconds. */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** Maximum number of repetitions of a request. Default: 3. */
-  retries?: number;
+  retries?: number | undefined;
 }
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -159,7 +159,7 @@ export class Tenon {
         throw new TenonError(200, { detail: "the response is not a page of a list: check the URL of the API" });
       }
       yield* items as Item<Result<"GET", P>>[];
-      if (page.cursor === undefined) return;
+      if (!page.cursor) return;
       // The cursor is behind the items that were skipped.
       query = { ...query, cursor: page.cursor, skip: undefined };
     }

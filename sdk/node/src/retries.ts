@@ -2,6 +2,8 @@ const TRANSIENT = new Set([429, 502, 503, 504]);
 /** A longer `Retry-After` is left to the caller. */
 const MAX_PAUSE_MS = 60_000;
 const FIRST_PAUSE_MS = 500;
+/** Pause after `Retry-After: 0`, so that pauses can grow. */
+const LEAST_PAUSE_MS = 50;
 /** Longest pause that does not follow from a `Retry-After`. */
 const LONGEST_PAUSE_MS = 8_000;
 
@@ -16,7 +18,7 @@ export function isTransient(status: number, type: string | null, isRepeatable: b
   if (status === 429) return true;
   // API Gateway reports a function that crashed or ran out of time without a problem document.
   const isOfGateway = status === 500 && type === null;
-  return isRepeatable && (TRANSIENT.has(status) || isOfGateway || type === IN_PROGRESS);
+  return isRepeatable && (TRANSIENT.has(status) || isOfGateway);
 }
 
 /** Returns the seconds of a `Retry-After`. A date is possible in HTTP, but Tenon sends seconds. */
@@ -31,7 +33,7 @@ export function secondsOf(retryAfter: string | null): number | null {
 export function pause(attempt: number, retryAfter: number | null): number | null {
   const growth = 2 ** (attempt - 1);
   if (retryAfter === null) return Math.min(FIRST_PAUSE_MS * growth, LONGEST_PAUSE_MS) * (0.5 + Math.random() / 2);
-  const asked = retryAfter * 1000;
+  const asked = Math.max(retryAfter * 1000, LEAST_PAUSE_MS);
   if (asked > MAX_PAUSE_MS) return null;
   return Math.max(asked, Math.min(asked * growth, LONGEST_PAUSE_MS)) * (1 + Math.random() / 2);
 }

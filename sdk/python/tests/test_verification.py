@@ -6,15 +6,16 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
+from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from fake_server import FakeServer, answer
+from fake_server import FakeServer, answer, disconnect
 from standardwebhooks import Webhook
 
-from tenon_client import TokenVerifier, WebhookVerificationError, is_event, verify_webhook
+from tenon_client import TokenVerifier, WebhookVerificationError, is_event, tokens, verify_webhook
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of 32 bytes for a test.").decode()
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret").decode()
@@ -130,18 +131,21 @@ def test_unset_issuer_or_environment_is_refused() -> None:
             TokenVerifier("https://api.example.com", issuer=ISSUER, environment_id=value)
 
 
-def test_token_with_a_known_key_does_not_wait_for_a_key_set_that_others_request() -> None:
+def test_token_with_a_known_key_does_not_wait_for_a_key_set_that_others_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     (jwk, sign), asked, ended = key_pair(), threading.Event(), threading.Event()
 
-    def hang(_: object) -> None:
+    def hang(request: BaseHTTPRequestHandler) -> None:
         asked.set()
         ended.wait(60)
+        disconnect(request)
 
     with FakeServer(answer(200, {"keys": [jwk]}), hang) as server:
         verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
         verifier.verify(sign())
         # An unknown key may be a new one, half a minute after the last request.
-        verifier._key_set.cooldown_duration = 0
+        monkeypatch.setattr(tokens, "_COOLDOWN", 0)
         unknown = sign(kid="k2")
 
         def verify_unknown() -> None:
@@ -168,3 +172,88 @@ def test_key_set_is_requested_again_at_once_if_there_is_none() -> None:
         with pytest.raises(jwt.PyJWKClientConnectionError):
             verifier.verify(sign())
         assert verifier.verify(sign())["sub"] == "user"
+
+
+def test_key_set_is_read_once_for_unknown_keys_within_the_cooldown() -> None:
+    jwk, sign = key_pair()
+    with FakeServer(answer(200, {"keys": [jwk]})) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        for _ in range(3):
+            with pytest.raises(jwt.PyJWKClientError, match="k2") as raised:
+                verifier.verify(sign(kid="k2"))
+            assert not isinstance(raised.value, jwt.PyJWKClientConnectionError)
+        assert verifier.verify(sign())["sub"] == "user"
+    assert len(server.received) == 1
+
+
+def test_new_key_is_found_after_the_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
+    (jwk, sign), (new, sign_new) = key_pair(), key_pair()
+    both = {"keys": [{**new, "kid": "k2"}, jwk]}
+    with FakeServer(answer(200, {"keys": [jwk]}), answer(200, both)) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        verifier.verify(sign())
+        monkeypatch.setattr(tokens, "_COOLDOWN", 0)
+        assert verifier.verify(sign_new(kid="k2"))["sub"] == "user"
+        assert verifier.verify(sign())["sub"] == "user"
+
+
+class CountingLock:
+    """Lock that tells how many threads have come to it."""
+
+    def __init__(self) -> None:
+        self.arrived = threading.Semaphore(0)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self.arrived.release()
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_verifications_that_wait_for_the_key_set_share_its_failure() -> None:
+    (_, sign), ended = key_pair(), threading.Event()
+
+    def hang(request: BaseHTTPRequestHandler) -> None:
+        ended.wait(60)
+        disconnect(request)
+
+    with FakeServer(hang) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        lock: Any = CountingLock()
+        verifier._key_set._reading = lock
+
+        def verify() -> None:
+            with pytest.raises(jwt.PyJWKClientConnectionError):
+                verifier.verify(sign())
+
+        threads = [threading.Thread(target=verify) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            assert lock.arrived.acquire(timeout=60)
+        ended.set()
+        for thread in threads:
+            thread.join(60)
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("document", [{}, [], {"message": "not found"}, {"keys": []}, {"keys": [None]}, None, "<html>"])
+def test_unreadable_key_set_says_nothing_about_the_token(document: Any) -> None:
+    _, sign = key_pair()
+    with FakeServer(answer(200, document)) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        with pytest.raises(jwt.PyJWKClientConnectionError):
+            verifier.verify(sign())
+
+
+def test_key_set_of_this_machine_is_not_read_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    jwk, sign = key_pair()
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with FakeServer(answer(200, {"keys": [jwk]})) as server, FakeServer(answer(200, {"keys": []})) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        assert verifier.verify(sign())["sub"] == "user"
+    assert not proxy.received

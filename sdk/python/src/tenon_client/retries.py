@@ -5,6 +5,7 @@ import random
 _TRANSIENT = {429, 502, 503, 504}
 _MAX_PAUSE = 60  # seconds; a longer `Retry-After` is left to the caller
 _FIRST_PAUSE = 0.5
+_LEAST_PAUSE = 0.05  # after `Retry-After: 0`, so that pauses can grow
 _LONGEST_PAUSE = 8  # unless `Retry-After` asks for a longer one
 
 #: Problem of a request whose earlier attempt with the same idempotency key is still running.
@@ -20,7 +21,7 @@ def is_transient(status: int, type_: str | None, is_repeatable: bool) -> bool:
         return True
     # API Gateway reports a function that crashed or ran out of time without a problem document.
     is_of_gateway = status == 500 and type_ is None
-    return is_repeatable and (status in _TRANSIENT or is_of_gateway or type_ == IN_PROGRESS)
+    return is_repeatable and (status in _TRANSIENT or is_of_gateway)
 
 
 def seconds_of(retry_after: str | None) -> int | None:
@@ -38,4 +39,5 @@ def pause(attempt: int, retry_after: int | None) -> float | None:
         return min(_FIRST_PAUSE * growth, _LONGEST_PAUSE) * jitter
     if retry_after > _MAX_PAUSE:
         return None
-    return max(retry_after, min(retry_after * growth, _LONGEST_PAUSE)) * (0.5 + jitter)
+    asked = max(retry_after, _LEAST_PAUSE)
+    return max(asked, min(asked * growth, _LONGEST_PAUSE)) * (0.5 + jitter)

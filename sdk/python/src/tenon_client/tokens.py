@@ -6,6 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import jwt
 from typing_extensions import NotRequired, TypedDict
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 _KEY_SET_MAX_AGE = 300
 # Seconds within which the key set must arrive: concurrent verifications wait for it.
 _KEY_SET_TIMEOUT = 5
-# Seconds after a failure to read the key set in which an unknown key does not request it again.
-_FAILURE_COOLDOWN = 5
+# Seconds in which unknown keys do not request the key set again, after it was read and after that
+# failed.
+_COOLDOWN, _FAILURE_COOLDOWN = 30, 5
 # Tolerated difference of the clocks in seconds, also at the end of the lifetime.
 _CLOCK_TOLERANCE = 5
 
@@ -54,11 +56,7 @@ class TokenVerifier:
 
         Raises a `ValueError` if one of them is missing or `url` is invalid.
         """
-        self._key_set = jwt.PyJWKClient(
-            f"{checked_url(url)}/.well-known/jwks.json", lifespan=_KEY_SET_MAX_AGE, timeout=_KEY_SET_TIMEOUT
-        )
-        self._fetching = threading.Lock()
-        self._failed_at = float("-inf")
+        self._key_set = _KeySet(f"{checked_url(url)}/.well-known/jwks.json")
         self._issuer = _checked("issuer", issuer)
         self._environment_id = _checked("environment_id", environment_id)
 
@@ -76,7 +74,7 @@ class TokenVerifier:
             raise jwt.InvalidAlgorithmError("not signed with ES256")
         decoded = jwt.decode_complete(
             token,
-            self._key(header.get("kid")).key,
+            self._key_set.key(header.get("kid")),
             algorithms=["ES256"],
             audience="tenon",
             issuer=self._issuer,
@@ -90,20 +88,46 @@ class TokenVerifier:
             raise jwt.InvalidTokenError("token of an install link")
         return claims
 
-    def _key(self, kid: Any) -> jwt.PyJWK:
+
+class _KeySet:
+    """Cached public keys of a stack. It may be shared by threads."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._keys: dict[str | None, Any] = {}
+        self._read_at = self._failed_at = float("-inf")
+        self._reading = threading.Lock()
+
+    def key(self, kid: str | None) -> Any:
         """Returns a public key. One that is cached waits for no request."""
-        cached = self._key_set.jwk_set_cache.get() if self._key_set.jwk_set_cache else None
-        if cached and (known := self._key_set.match_kid(cached.keys, kid)):
-            return known
-        with self._fetching:
-            # Without a key set, each token requests it: the service may be back.
-            if cached and time.monotonic() - self._failed_at < _FAILURE_COOLDOWN:
-                raise jwt.PyJWKClientConnectionError("the key set could not be read a moment ago")
-            try:
-                return self._key_set.get_signing_key(kid)
-            except (jwt.PyJWKClientConnectionError, ValueError, OSError) as error:
-                self._failed_at = time.monotonic()
-                raise jwt.PyJWKClientConnectionError(f"the key set cannot be read: {error}") from error
+        asked_at = time.monotonic()
+        if asked_at - self._read_at < _KEY_SET_MAX_AGE and (key := self._keys.get(kid)):
+            return key
+        with self._reading:
+            # Another thread may have read it meanwhile.
+            now = time.monotonic()
+            is_cached = now - self._read_at < _KEY_SET_MAX_AGE
+            if not (is_cached and (kid in self._keys or now - self._read_at < _COOLDOWN)):
+                # Without a key set, each token requests it, because the service may be back. Those
+                # that waited for a request share its failure.
+                if self._failed_at >= (now - _FAILURE_COOLDOWN if is_cached else asked_at):
+                    raise jwt.PyJWKClientConnectionError("the key set could not be read a moment ago")
+                self._read()
+            if key := self._keys.get(kid):
+                return key
+        raise jwt.PyJWKClientError(f"no key has the id {kid!r}")
+
+    def _read(self) -> None:
+        try:
+            # Without TLS there is only this machine, and no proxy must answer for it.
+            response = httpx.get(self._url, timeout=_KEY_SET_TIMEOUT, trust_env=self._url.startswith("https:"))
+            key_set = jwt.PyJWKSet.from_dict(response.raise_for_status().json())
+        # A document that is no object has no keys either.
+        except (httpx.HTTPError, jwt.PyJWTError, ValueError, AttributeError) as error:
+            self._failed_at = time.monotonic()
+            raise jwt.PyJWKClientConnectionError(f"the key set cannot be read: {error}") from error
+        self._keys = {key.key_id: key.key for key in key_set.keys}
+        self._read_at = time.monotonic()
 
 
 def _checked(name: str, value: Any) -> str:
