@@ -24,19 +24,19 @@ async function post(path, body) {
   }
 }
 
-// Returns a token of the user for pages of an origin. Creates the user if necessary.
-async function userToken(username, origin) {
+// Returns a token of the user for pages of these origins. Creates the user if necessary.
+async function userToken(username, origins) {
   // API Gateway decodes a path before it routes it, so that such a name could lead to another
   // endpoint.
   if (!username || /^\.+$|[%/\\?#\p{Cc}]/u.test(username))
     throw new Error("the username has characters that no name has");
   const path = `/users/${encodeURIComponent(username)}/token`;
-  let response = await post(path, { origins: [origin] });
+  let response = await post(path, { origins });
   if (response.status === 404) {
     const created = await post("/users", { username });
     // Another request may have created the user meanwhile.
     if (created.status !== 201 && created.body.type !== "urn:tenon:problem:user-exists") throw refusal(created);
-    response = await post(path, { origins: [origin] });
+    response = await post(path, { origins });
   }
   if (response.status !== 200) throw refusal(response);
   return response.body.token;

@@ -18,7 +18,7 @@ const FILES = {
 };
 
 async function respond(path) {
-  if (path === "/my/tenon-token") return [200, "text/plain", await userToken("example", origin())];
+  if (path === "/my/tenon-token") return [200, "text/plain", await userToken("example", origins())];
   if (!Object.hasOwn(FILES, path)) return [404, "text/plain", "not found"];
   const [name, type] = FILES[path];
   const text = await readFile(new URL(name, import.meta.url), "utf8");
@@ -26,7 +26,7 @@ async function respond(path) {
 }
 
 const server = createServer((request, response) => {
-  respond(request.url)
+  respond(request.url.split("?")[0])
     .catch((error) => {
       console.error(error.message);
       return [502, "text/plain", "failed"];
@@ -36,10 +36,11 @@ const server = createServer((request, response) => {
     });
 });
 
-const origin = () => `http://127.0.0.1:${server.address().port}`;
+// Origins of the pages. Both names lead to this server.
+const origins = () => ["127.0.0.1", "localhost"].map((host) => `http://${host}:${server.address().port}`);
 
 server.on("error", ({ message }) => {
   console.error(message);
   process.exitCode = 1;
 });
-server.listen(process.env.PORT ?? 3000, "127.0.0.1", () => console.log(`open ${origin()}`));
+server.listen(process.env.PORT ?? 3000, "127.0.0.1", () => console.log(`open ${origins()[0]}`));

@@ -1,7 +1,7 @@
 """Generates and checks the host side of the embedded modal in sdk/.
 
 sdk/tenon.js is an ES module. sdk/tenon.global.js is generated from it, for pages without modules.
-The API serves both without comments and indentation.
+The API serves both without comments and indentation, and the module with its URL.
 """
 
 import gzip
@@ -36,8 +36,9 @@ def main() -> None:
 
 
 def served(script: Path) -> str:
-    """Returns a script as the API serves it: without indentation and comment lines."""
-    return re.sub(r"^ *(//.*\n)?", "", script.read_text(), flags=re.MULTILINE)
+    """Returns a script as the API serves it: without indentation and comments, with its URL."""
+    text = re.sub(r"^ *(//.*\n)?", "", script.read_text(), flags=re.MULTILINE)
+    return text.replace('const SCRIPT_URL = "";', "const SCRIPT_URL = import.meta.url;")
 
 
 def classic() -> str:

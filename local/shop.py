@@ -8,6 +8,7 @@ import contextlib
 import html
 import http.server
 import os
+import re
 import secrets
 import sys
 import urllib.error
@@ -41,6 +42,10 @@ class TenonError(Exception):
 
 def user_token(tenon: Api, email: str, origin: str) -> str:
     """Returns a token of a user for a page of this origin. Creates the user if necessary."""
+    # API Gateway decodes a path before it routes it, so that such an address could lead to another
+    # endpoint. Tenon accepts no user with it.
+    if re.search(r"[%/\\?#\x00-\x1f\x7f-\x9f]", email):
+        raise TenonError("the email address has characters that no name has")
     path, limits = f"/users/{quote(email, safe='')}/token", {"origins": [origin]}
     response = tenon.call("POST", path, limits)
     if response.status == 404:

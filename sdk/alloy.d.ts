@@ -7,21 +7,21 @@ export interface InstallParams {
   /** Called once: after an installation or a change, or when the user closes the modal. */
   callback?(response: { success: boolean }): void;
   /** Ignored: the page always shows the accounts. */
-  alwaysShowAuthentication?: boolean;
+  alwaysShowAuthentication?: boolean | undefined;
   /** Ignored: the page shows the installation if there is one. */
-  operation?: string;
+  operation?: string | undefined;
   /** @deprecated Not supported: pass `integrationId`. */
-  workflowIds?: string | string[];
+  workflowIds?: string | string[] | undefined;
   /** @deprecated Not supported. */
-  versionIds?: string | string[];
+  versionIds?: string | string[] | undefined;
   /** @deprecated Not supported. */
-  preFilledValues?: unknown[];
+  preFilledValues?: unknown[] | undefined;
   /** @deprecated Not supported. */
-  outputOverride?: unknown[];
+  outputOverride?: unknown[] | undefined;
   /** @deprecated Not supported: the modal is shown. */
-  hide?: boolean;
+  hide?: boolean | undefined;
   /** @deprecated Not supported. */
-  title?: string;
+  title?: string | undefined;
 }
 
 /** Parameters of `authenticate`. */
@@ -35,18 +35,18 @@ export interface AuthenticateParams {
    */
   callback?(response: { success: boolean; credentialId?: string }): void;
   /** @deprecated Not supported: pass `app` or `integrationId`. */
-  category?: string;
+  category?: string | undefined;
   /** @deprecated Not supported. */
-  useUnifiedSettings?: boolean;
+  useUnifiedSettings?: boolean | undefined;
   /** @deprecated Not supported. */
-  title?: string;
+  title?: string | undefined;
 }
 
 /** Selection of a workflow. */
 export interface WorkflowSelector {
-  userId?: string;
-  workflowId?: string;
-  workflowName?: string;
+  userId?: string | undefined;
+  workflowId?: string | undefined;
+  workflowName?: string | undefined;
 }
 
 /** Body of a response, also of an error. The replaced package has no types. */

@@ -14,7 +14,7 @@ type Handlers = {
  * property is invalid.
  */
 export interface TenonModalProps extends PageOptions, Handlers {
-  /** A page in place waits until there is one. */
+  /** The modal waits until there is one, and is closed when there is none. */
   token: TokenFunction | null | undefined;
   /** Whether the dialog is open. Set it to false in `onClose`. */
   open?: boolean | undefined;

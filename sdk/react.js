@@ -6,19 +6,10 @@ import { open } from "./tenon.js";
 
 export { TenonModal, useTenonModal };
 
-// Events by the property that handles them.
-const HANDLERS = {
-  onReady: "ready",
-  onInstalled: "installed",
-  onUpdated: "updated",
-  onActivated: "activated",
-  onDeactivated: "deactivated",
-  onUninstalled: "uninstalled",
-  onFailed: "failed",
-  onClose: "close",
-};
+const EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "failed", "close"];
 
-const EVENTS = Object.values(HANDLERS);
+// Returns the property that handles an event, such as `onReady`.
+const handlerOf = (event) => `on${event[0].toUpperCase()}${event.slice(1)}`;
 
 const isFunction = (value) => typeof value === "function";
 
@@ -41,10 +32,10 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
   const place = useRef(null);
   const modal = useRef(null);
   const latest = useLatest(props);
-  // As with the element, a dialog keeps its options, and the page in place waits for a token
-  // function and is opened anew.
-  const page = Boolean(token) && JSON.stringify([url, integrationId, view, mode, lang]);
-  const shown = inline ? page : Boolean(isOpen);
+  // As with the element, both wait for a token function, a dialog keeps its options, and the page
+  // in place is opened anew.
+  const page = JSON.stringify([url, integrationId, view, mode, lang]);
+  const shown = Boolean(token) && (inline ? page : Boolean(isOpen));
 
   useEffect(() => {
     if (!shown) return;
@@ -76,27 +67,21 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
   return inline ? createElement("div", { ...attributes, ref: place, className, style }) : null;
 }
 
-// Returns the latest properties. Functions of later renders replace the present ones.
+// Returns the latest options. Functions of later renders replace the present ones.
 function withLatestFunctions(latest) {
-  const { token, connect, on } = latest.current;
+  const { token, connect } = latest.current;
   const options = { ...latest.current };
   // The options are checked when the modal opens: those of another type are passed on.
   if (isFunction(token)) options.token = () => latest.current.token();
   if (isFunction(connect)) options.connect = (account) => latest.current.connect?.(account);
-  if (on && typeof on === "object") {
-    const replaced = EVENTS.filter((name) => on[name] == null || isFunction(on[name]));
-    options.on = {
-      ...on,
-      ...Object.fromEntries(replaced.map((name) => [name, (detail) => latest.current.on?.[name]?.(detail)])),
-    };
-  }
   return options;
 }
 
 // Opens the modal with the latest properties.
 function show(latest, mount, isCurrent) {
   const options = { ...withLatestFunctions(latest), mount, on: {} };
-  for (const [property, event] of Object.entries(HANDLERS)) {
+  for (const event of EVENTS) {
+    const property = handlerOf(event);
     delete options[property];
     // The component also closes a modal: only the user's closing is an event.
     options.on[event] = (detail) => {
@@ -104,6 +89,15 @@ function show(latest, mount, isCurrent) {
     };
   }
   return open(options);
+}
+
+// Returns the functions of the hook by event. Those of later renders replace the present ones.
+function latestHandlers(latest) {
+  const { on } = latest.current;
+  if (!on || typeof on !== "object") return on;
+  const replaced = EVENTS.filter((name) => on[name] == null || isFunction(on[name]));
+  const handlers = replaced.map((name) => [name, (detail) => latest.current.on?.[name]?.(detail)]);
+  return { ...on, ...Object.fromEntries(handlers) };
 }
 
 // Returns a function that opens a dialog with the given options and those of its own call.
@@ -126,7 +120,7 @@ function useTenonModal(options) {
   }, []);
   return useCallback(
     (more) => {
-      const modal = open({ ...withLatestFunctions(latest), ...more });
+      const modal = open({ ...withLatestFunctions(latest), on: latestHandlers(latest), ...more });
       modals.current.add(modal);
       modal.finished.then(() => modals.current.delete(modal));
       // Called after something that took longer than the component existed.

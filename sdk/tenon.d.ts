@@ -25,29 +25,29 @@ export type ConnectFunction = (account: AccountRequest) => unknown;
 
 /** Colors of one scheme as `#rrggbb`. Absent members keep their default. */
 export interface Palette {
-  accent?: string;
-  onAccent?: string;
-  background?: string;
-  surface?: string;
-  text?: string;
-  mutedText?: string;
-  border?: string;
-  danger?: string;
+  accent?: string | undefined;
+  onAccent?: string | undefined;
+  background?: string | undefined;
+  surface?: string | undefined;
+  text?: string | undefined;
+  mutedText?: string | undefined;
+  border?: string | undefined;
+  danger?: string | undefined;
   /** Radius of corners in pixels, 0 to 24. */
-  radius?: number;
+  radius?: number | undefined;
   /** Font family of the system. */
-  font?: string;
+  font?: string | undefined;
 }
 
-export type Theme = "light" | "dark" | "auto" | { light?: Palette; dark?: Palette };
+export type Theme = "light" | "dark" | "auto" | { light?: Palette | undefined; dark?: Palette | undefined };
 
 type FieldValue = string | number | boolean;
 
 /** Values that the form starts with. */
 export interface Prefill {
-  settings?: Record<string, FieldValue>;
+  settings?: Record<string, FieldValue> | undefined;
   /** Values by credential type. Secret fields are not prefilled. */
-  credentials?: Record<string, Record<string, FieldValue>>;
+  credentials?: Record<string, Record<string, FieldValue>> | undefined;
 }
 
 /** Workflow of an installation. */
@@ -182,10 +182,20 @@ export interface TenonModalElement extends HTMLElement {
     listener: (this: TenonModalElement, event: CustomEvent<EventDetails[Name]>) => unknown,
     options?: boolean | AddEventListenerOptions,
   ): void;
+  addEventListener<Name extends keyof HTMLElementEventMap>(
+    type: Name,
+    listener: (this: TenonModalElement, event: HTMLElementEventMap[Name]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
   addEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions): void;
   removeEventListener<Name extends keyof EventDetails>(
     type: Name,
     listener: (this: TenonModalElement, event: CustomEvent<EventDetails[Name]>) => unknown,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener<Name extends keyof HTMLElementEventMap>(
+    type: Name,
+    listener: (this: TenonModalElement, event: HTMLElementEventMap[Name]) => unknown,
     options?: boolean | EventListenerOptions,
   ): void;
   removeEventListener(type: string, listener: EventListenerOrEventListenerObject, options?: boolean | EventListenerOptions): void;

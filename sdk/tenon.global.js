@@ -19,14 +19,14 @@ ja: { title: "連携", failed: "連携を読み込めませんでした。", clo
 
 const languageOf = (code) => Object.keys(TEXTS).find((language) => language === code.toLowerCase().split("-")[0]);
 
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value) => typeof value === "object" && value && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
 const toJson = (value) => JSON.parse(JSON.stringify(value) ?? null);
 
 const ORIGIN = /^(https:\/\/[\w.:-]+|http:\/\/(localhost|127\.0\.0\.1)(:\d+)?)$/;
 
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
-const object = [isObject, "must be an object"];
+const object = [(value) => isObject(value) && toJson(value), "must be an object"];
 const anyFunction = [isFunction, "must be a function"];
 const RULES = {
 token: anyFunction,
@@ -62,7 +62,7 @@ if (/^https?:[^?#]*\/tenon(\.global)?\.js([?#]|$)/.test(SCRIPT_URL)) options.url
 const problems = [];
 for (const [name, value] of Object.entries(given ?? {})) {
 if (!Object.hasOwn(RULES, name)) problems.push(`${name} is unknown`);
-else if (value !== undefined && value !== null) options[name] = value;
+else if (value != null) options[name] = value;
 }
 for (const [name, value] of Object.entries(options)) {
 const [isValid, rule] = RULES[name] ?? [];
@@ -97,8 +97,9 @@ let sheet;
 
 function stopScrolling() {
 if (document.querySelector("dialog[data-tenon]")) return;
+sheet ??= new CSSStyleSheet();
 const gutter = innerWidth > document.documentElement.clientWidth ? "stable" : "auto";
-if (!sheet) document.adoptedStyleSheets.push(sheet = new CSSStyleSheet());
+if (!document.adoptedStyleSheets.includes(sheet)) document.adoptedStyleSheets.push(sheet);
 sheet.replaceSync(`html:has(dialog[data-tenon]) { overflow: hidden !important; scrollbar-gutter: ${gutter} !important }`);
 }
 
@@ -108,16 +109,15 @@ const options = toJson({ ...rest, inline: Boolean(mount), connects: connect && t
 const page = pageUrl(url, origins);
 const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
 if (options.lang && !languageOf(options.lang)) console.warn(`tenon: lang ${options.lang} has no texts`);
-const isReplaced = ([name, value]) => Object.hasOwn(TEXTS.en, name) && typeof value === "string";
-const replaced = Object.entries(options.texts ?? {}).filter(isReplaced);
+const replaced = Object.entries(options.texts ?? {}).filter(([name, value]) => TEXTS.en[name] && typeof value === "string");
 const texts = { ...TEXTS[lang], ...Object.fromEntries(replaced) };
-const language = replaced.length ? {} : { lang };
+const language = !replaced.length && { lang };
 const narrow = matchMedia("(max-width: 640px)");
 let height = mount ? 320 : 480;
 let port;
-let started = false;
-let closed = false;
-let unanswered = null;
+let started;
+let closed;
+let unanswered;
 let lastChange = null;
 let notice;
 let finish;
@@ -153,7 +153,7 @@ margin: "0", border: "0", padding: "0", outline: "0", overflow: "hidden", backgr
 });
 
 const cross = mount ? null : create("button", { ariaLabel: texts.close, textContent: "×", onclick: close }, {
-position: "absolute", top: "8px", right: "8px", padding: "8px 14px", font: "20px/1 system-ui", "color-scheme": "light dark",
+position: "absolute", top: "8px", right: "8px", padding: "12px", font: "20px system-ui", "color-scheme": "light dark",
 });
 
 function layout() {
@@ -164,7 +164,7 @@ display: notice ? "none" : "block",
 width: full ? "100%" : "min(720px, 100%)",
 height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
 "border-radius": full ? "0" : "12px",
-"box-shadow": full ? "none" : "0 0 0 1px rgb(128 128 128 / .4), 0 16px 48px rgb(0 0 0 / .3)",
+"box-shadow": full ? "none" : "0 0 0 1px rgb(128 128 128 / .5), 0 16px 48px rgb(0 0 0 / .3)",
 "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
 });
 }
@@ -349,7 +349,7 @@ this.#openSoon();
 }
 
 disconnectedCallback() {
-this.close();
+this.#discard();
 }
 
 attributeChangedCallback(name, before, value) {
@@ -358,7 +358,8 @@ this.theme = this.#theme;
 return;
 }
 if (before === value) return;
-if (name === "open" ? value === null : name === "inline" || this.hasAttribute("inline")) this.close();
+if (name === "open") value ?? this.close();
+else if (name === "inline" || this.hasAttribute("inline")) this.#discard();
 this.#openSoon();
 }
 
@@ -377,6 +378,7 @@ const { theme, texts, prefill, origins } = this;
 const mount = this.hasAttribute("inline") ? this : null;
 const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
 if (name === "close") {
+if (!this.#modal) return;
 this.#modal = null;
 this.removeAttribute("open");
 }
@@ -388,6 +390,12 @@ if (!mount) this.setAttribute("open", "");
 
 close() {
 this.#modal?.close();
+}
+
+#discard() {
+const modal = this.#modal;
+this.#modal = null;
+modal?.close();
 }
 }
 

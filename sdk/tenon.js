@@ -1,6 +1,8 @@
 // Host side of the modal. Options, events and protocol: docs/modal.md.
 
-const SCRIPT_URL = import.meta.url;
+// The API inserts `import.meta.url`. Other copies need the option `url`, and some test runners do not
+// know `import.meta`.
+const SCRIPT_URL = "";
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
 const EVENTS = ["ready", ...CHANGES, "failed", "close"];
 // Time for the page to load, and for the token function.
@@ -19,7 +21,7 @@ const TEXTS = {
 // Returns the language of a code, with or without a region, if it has texts.
 const languageOf = (code) => Object.keys(TEXTS).find((language) => language === code.toLowerCase().split("-")[0]);
 
-const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value) => typeof value === "object" && value && !Array.isArray(value);
 const isFunction = (value) => typeof value === "function";
 // Proxies cannot be posted.
 const toJson = (value) => JSON.parse(JSON.stringify(value) ?? null);
@@ -28,7 +30,7 @@ const ORIGIN = /^(https:\/\/[\w.:-]+|http:\/\/(localhost|127\.0\.0\.1)(:\d+)?)$/
 
 // Options: whether a value is valid, and the message otherwise.
 const oneOf = (...values) => [(value) => values.includes(value), `must be ${values.join(", ")}`];
-const object = [isObject, "must be an object"];
+const object = [(value) => isObject(value) && toJson(value), "must be an object"];
 const anyFunction = [isFunction, "must be a function"];
 const RULES = {
   token: anyFunction,
@@ -66,7 +68,7 @@ function check(given) {
   const problems = [];
   for (const [name, value] of Object.entries(given ?? {})) {
     if (!Object.hasOwn(RULES, name)) problems.push(`${name} is unknown`);
-    else if (value !== undefined && value !== null) options[name] = value;
+    else if (value != null) options[name] = value;
   }
   for (const [name, value] of Object.entries(options)) {
     const [isValid, rule] = RULES[name] ?? [];
@@ -105,8 +107,10 @@ let sheet;
 
 function stopScrolling() {
   if (document.querySelector("dialog[data-tenon]")) return;
+  sheet ??= new CSSStyleSheet();
   const gutter = innerWidth > document.documentElement.clientWidth ? "stable" : "auto";
-  if (!sheet) document.adoptedStyleSheets.push(sheet = new CSSStyleSheet());
+  // The host may have replaced the list.
+  if (!document.adoptedStyleSheets.includes(sheet)) document.adoptedStyleSheets.push(sheet);
   sheet.replaceSync(`html:has(dialog[data-tenon]) { overflow: hidden !important; scrollbar-gutter: ${gutter} !important }`);
 }
 
@@ -116,18 +120,17 @@ function open(given) {
   const page = pageUrl(url, origins);
   const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
   if (options.lang && !languageOf(options.lang)) console.warn(`tenon: lang ${options.lang} has no texts`);
-  const isReplaced = ([name, value]) => Object.hasOwn(TEXTS.en, name) && typeof value === "string";
-  const replaced = Object.entries(options.texts ?? {}).filter(isReplaced);
+  const replaced = Object.entries(options.texts ?? {}).filter(([name, value]) => TEXTS.en[name] && typeof value === "string");
   const texts = { ...TEXTS[lang], ...Object.fromEntries(replaced) };
   // That of replaced texts is not known.
-  const language = replaced.length ? {} : { lang };
+  const language = !replaced.length && { lang };
   const narrow = matchMedia("(max-width: 640px)");
   let height = mount ? 320 : 480;
   let port;
   // Whether the page can ask about input.
-  let started = false;
-  let closed = false;
-  let unanswered = null;
+  let started;
+  let closed;
+  let unanswered;
   let lastChange = null;
   let notice;
   let finish;
@@ -170,7 +173,7 @@ function open(given) {
 
   // Until the page shows its own.
   const cross = mount ? null : create("button", { ariaLabel: texts.close, textContent: "×", onclick: close }, {
-    position: "absolute", top: "8px", right: "8px", padding: "8px 14px", font: "20px/1 system-ui", "color-scheme": "light dark",
+    position: "absolute", top: "8px", right: "8px", padding: "12px", font: "20px system-ui", "color-scheme": "light dark",
   });
 
   function layout() {
@@ -182,7 +185,7 @@ function open(given) {
       height: mount ? `${height}px` : full ? "100%" : `min(${height}px, 100% - 48px)`,
       "border-radius": full ? "0" : "12px",
       // The edge is visible on a dark page too.
-      "box-shadow": full ? "none" : "0 0 0 1px rgb(128 128 128 / .4), 0 16px 48px rgb(0 0 0 / .3)",
+      "box-shadow": full ? "none" : "0 0 0 1px rgb(128 128 128 / .5), 0 16px 48px rgb(0 0 0 / .3)",
       // Background until the page is shown.
       "color-scheme": /^(light|dark)$/.test(options.theme) ? options.theme : "light dark",
     });
@@ -377,7 +380,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
   }
 
   disconnectedCallback() {
-    this.close();
+    this.#discard();
   }
 
   attributeChangedCallback(name, before, value) {
@@ -387,7 +390,8 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
     }
     if (before === value) return;
     // An inline page is opened anew. A dialog keeps its options.
-    if (name === "open" ? value === null : name === "inline" || this.hasAttribute("inline")) this.close();
+    if (name === "open") value ?? this.close();
+    else if (name === "inline" || this.hasAttribute("inline")) this.#discard();
     this.#openSoon();
   }
 
@@ -408,6 +412,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
     const mount = this.hasAttribute("inline") ? this : null;
     const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
       if (name === "close") {
+        if (!this.#modal) return;
         this.#modal = null;
         this.removeAttribute("open");
       }
@@ -419,6 +424,13 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
 
   close() {
     this.#modal?.close();
+  }
+
+  // Closes the modal without an event, because the element may open it anew.
+  #discard() {
+    const modal = this.#modal;
+    this.#modal = null;
+    modal?.close();
   }
 }
 

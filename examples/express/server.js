@@ -20,9 +20,12 @@ const app = express();
 // only.
 const signedInUser = (_request) => ({ username: "u-42", fullName: "Joe Smoe" });
 
+// Both names lead to this server.
+const ORIGINS = [`http://127.0.0.1:${PORT}`, `http://localhost:${PORT}`];
+
 // Returns a token of a user for the pages of this app. Creates the user of Tenon on the first call.
 async function userToken({ username, fullName }) {
-  const input = { path: { user: username }, body: { origins: [`http://127.0.0.1:${PORT}`] } };
+  const input = { path: { user: username }, body: { origins: ORIGINS } };
   try {
     return (await tenon.call("POST", "/users/{user}/token", input)).token;
   } catch (error) {

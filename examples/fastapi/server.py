@@ -44,7 +44,8 @@ PAGE = """<!doctype html>
 
 def user_token(username: str, full_name: str) -> str:
     """Returns a token of a user for the pages of this app. Creates the user on the first call."""
-    limits: CreateToken = {"origins": [f"http://127.0.0.1:{PORT}"]}
+    # Both names lead to this server.
+    limits: CreateToken = {"origins": [f"http://{host}:{PORT}" for host in ("127.0.0.1", "localhost")]}
     try:
         return tenon.create_token(username, limits)["token"]
     except TenonError as error:

@@ -5,9 +5,9 @@ const backend = {
   name: "backend",
   configureServer(server) {
     server.middlewares.use("/my/tenon-token", (request, response, next) => {
-      const { origin } = new URL(server.resolvedUrls.local[0]);
+      const origins = server.resolvedUrls.local.map((url) => new URL(url).origin);
       response.setHeader("cache-control", "no-store");
-      userToken("example", origin).then((token) => response.end(token), next);
+      userToken("example", origins).then((token) => response.end(token), next);
     });
   },
 };

@@ -39,7 +39,7 @@ export function useElement(): void {
     element.theme = theme;
     element.connect = options.connect;
     element.addEventListener("uninstalled", ({ detail }) => detail.integrationId.trim());
-    element.addEventListener("click", (event) => event.preventDefault());
+    element.addEventListener("click", (event) => event.clientX.toFixed());
     element.show();
     // @ts-expect-error: the element takes a function
     element.token = "token";

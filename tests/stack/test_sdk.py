@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,7 +14,8 @@ import clients
 import pytest
 from browser import ESCAPE, Browser, WebDriverError, wait
 
-SDK = Path(__file__).resolve().parents[2] / "sdk"
+import sdk
+
 EVENTS = ["ready", "installed", "updated", "activated", "deactivated", "uninstalled", "failed", "close"]
 SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox"
 
@@ -135,7 +135,7 @@ class Host:
         self.url = f"http://127.0.0.1:{self.site.port}"
         self.api = f"http://127.0.0.1:{self.service.port}"
         self.foreign = f"http://127.0.0.1:{self.foreign_site.port}"
-        module, classic = ((SDK / name).read_text() for name in ("tenon.js", "tenon.global.js"))
+        module, classic = (sdk.served(script) for script in (sdk.MODULE, sdk.CLASSIC))
         for base in ("", "/v1"):
             self.service.pages[f"{base}/tenon.js"] = ("text/javascript", module)
             self.service.pages[f"{base}/tenon.global.js"] = ("text/javascript", classic)
@@ -613,6 +613,13 @@ def test_page_behind_does_not_scroll_or_move(host: Host) -> None:
     assert host.run(script) == before
 
 
+def test_page_behind_does_not_scroll_if_the_host_replaced_its_style_sheets(host: Host) -> None:
+    host.show()
+    host.run("modal.close(); document.adoptedStyleSheets = []")
+    host.show()
+    assert host.run("return getComputedStyle(document.documentElement).overflowY") == "hidden"
+
+
 def test_page_scrolls_again_if_the_host_removes_the_dialog(host: Host) -> None:
     overflow = "return getComputedStyle(document.documentElement).overflowY"
     host.show()
@@ -819,7 +826,9 @@ def test_invalid_options_are_named(host: Host) -> None:
         assert message.startswith("tenon: "), options
         assert message.count(";") == len(problems) - 1, message
         assert all(problem in message for problem in problems), (options, message)
-    assert host.run("const a = {}; a.a = a; " + script % "{ token, prefill: a }")[0] == "TypeError"
+    for circular in ("prefill", "texts"):
+        [kind, message] = host.run("const a = {}; a.a = a; " + script % f"{{ token, {circular}: a }}")
+        assert (kind, message) == ("TypeError", f"tenon: {circular} must be an object")
     assert not host.is_open()
     assert host.run("return calls") == 0
 
@@ -851,7 +860,7 @@ def test_import_without_a_dom_has_no_effect() -> None:
     node = clients.node() or pytest.skip("needs Node.js")
     script = f"""import assert from "node:assert";
         const before = Object.keys(globalThis).length;
-        const module = await import({str(SDK / "tenon.js")!r});
+        const module = await import({str(sdk.MODULE)!r});
         assert.deepEqual(Object.keys(module), ["open"]);
         assert.equal(Object.keys(globalThis).length, before);
         assert.throws(() => module.open({{ token: () => "" }}), /url is required/);"""
@@ -960,9 +969,18 @@ def test_removed_element_closes_its_modal(host: Host) -> None:
         assert not host.is_open()
         host.settle()
         assert not host.is_open()
-    assert host.run("return events") == [["close", {}]] * 2
-    host.run("removed.setAttribute('open', ''); document.body.append(removed)")
+    assert host.run("return events") == []
+    host.run("document.body.append(removed)")
     assert host.messages("start")
+
+
+def test_dialog_of_a_moved_element_opens_anew_without_an_event(host: Host) -> None:
+    host.run(ADD_ELEMENT + "element.token = token", {"open": ""})
+    host.messages("start")
+    host.run(f"document.body.prepend({ELEMENT})")
+    host.wait("return calls === 2 && document.querySelectorAll('dialog iframe').length")
+    assert host.messages("start")
+    assert host.run(f"return [{ELEMENT}.hasAttribute('open'), events]") == [True, []]
 
 
 def test_changed_attributes_change_the_theme_or_reopen_the_inline_page(host: Host) -> None:
@@ -979,7 +997,7 @@ def test_changed_attributes_change_the_theme_or_reopen_the_inline_page(host: Hos
         "theme": {"light": {"radius": 4}},
         "inline": True,
     }
-    assert host.run("return [calls, events]") == [2, [["close", {}]]]
+    assert host.run("return [calls, events]") == [2, []]
     host.run(f"{ELEMENT}.setAttribute('view', 'errors'); {ELEMENT}.removeAttribute('inline')")
     host.settle()
     assert not host.is_open()

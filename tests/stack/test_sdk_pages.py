@@ -206,14 +206,15 @@ def test_dialog_of_the_hook_that_is_opened_after_it_was_unmounted_is_closed(page
 
 
 @needs_node
-def test_page_in_place_waits_for_a_token_function(page: Page) -> None:
+@pytest.mark.parametrize("props", [{"inline": True}, {"open": True}], ids=str)
+def test_component_waits_for_a_token_function(page: Page, props: dict[str, bool]) -> None:
     page.host.run("window.thrown = []; addEventListener('error', ({ message }) => thrown.push(message))")
-    page.render("TenonModal", inline=True, token=None)
+    page.render("TenonModal", token=None, **props)
     page.host.settle()
     assert not page.host.is_open()
-    page.render("TenonModal", 2, inline=True)
+    page.render("TenonModal", 2, **props)
     page.host.messages("start")
-    page.render("TenonModal", 3, inline=True, token=None)
+    page.render("TenonModal", 3, token=None, **props)
     page.wait_until_closed()
     assert page.host.run("return [thrown, events]") == [[], []]
 

@@ -21,14 +21,17 @@ impl FromAws for State {
     async fn from_aws(_: &Aws) -> Result<Self, StartError> {
         let [module, classic] =
             [include_str!("../../../../sdk/tenon.js"), include_str!("../../../../sdk/tenon.global.js")]
-                .map(|script| Cacheable::new(compact(script)));
+                .map(|script| Cacheable::new(served(script)));
         Ok(Self { module, classic })
     }
 }
 
 /// Removes indentation and the lines that are comments, which are a sixth of what pages would load.
-fn compact(script: &str) -> String {
-    script.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).flat_map(|line| [line, "\n"]).collect()
+/// Inserts the URL of the module, which is useless in the copies of other servers and bundles.
+fn served(script: &str) -> String {
+    let lines = script.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+    let text: String = lines.flat_map(|line| [line, "\n"]).collect();
+    text.replace(r#"const SCRIPT_URL = "";"#, "const SCRIPT_URL = import.meta.url;")
 }
 
 /// Build of the script.
