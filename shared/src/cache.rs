@@ -60,7 +60,10 @@ where
     }
 
     /// Returns the value of a key. Reads it if it is not cached.
-    pub async fn get_or_read<E>(&self, key: K, read: impl Future<Output = Result<V, E>>) -> Result<V, E> {
+    pub async fn get_or_read<E, F>(&self, key: K, read: impl FnOnce() -> F) -> Result<V, E>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
         match self.get(&key, Timestamp::now()) {
             Some(value) => Ok(value),
             None => self.read(key, read).await,
@@ -69,9 +72,12 @@ where
 
     /// Reads the value of a key, whether or not it is cached. If that fails, the cached value
     /// stays.
-    pub async fn read<E>(&self, key: K, read: impl Future<Output = Result<V, E>>) -> Result<V, E> {
+    pub async fn read<E, F>(&self, key: K, read: impl FnOnce() -> F) -> Result<V, E>
+    where
+        F: Future<Output = Result<V, E>>,
+    {
         let read_at = Timestamp::now();
-        let value = read.await?;
+        let value = read().await?;
         self.insert(key, read_at, value.clone());
         Ok(value)
     }
@@ -116,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn value_is_read_once() {
         let cache = WallClockCache::new(LIFETIME, 10);
-        let read = async |value: u32| cache.get_or_read("key", async { Ok::<_, ()>(value) }).await;
+        let read = async |value: u32| cache.get_or_read("key", async || Ok::<_, ()>(value)).await;
         assert_eq!(read(1).await, Ok(1));
         assert_eq!(read(2).await, Ok(1));
     }
@@ -124,16 +130,16 @@ mod tests {
     #[tokio::test]
     async fn value_stays_if_another_read_fails() {
         let cache = WallClockCache::new(LIFETIME, 10);
-        assert_eq!(cache.read("key", async { Ok::<_, ()>(1) }).await, Ok(1));
-        assert_eq!(cache.read("key", async { Err(()) }).await, Err(()));
+        assert_eq!(cache.read("key", async || { Ok::<_, ()>(1) }).await, Ok(1));
+        assert_eq!(cache.read("key", async || { Err(()) }).await, Err(()));
         assert_eq!(cache.get(&"key", Timestamp::now()), Some(1));
     }
 
     #[tokio::test]
     async fn failed_read_is_not_cached() {
         let cache = WallClockCache::new(LIFETIME, 10);
-        assert_eq!(cache.get_or_read("key", async { Err(()) }).await, Err(()));
-        assert_eq!(cache.get_or_read("key", async { Ok::<_, ()>(1) }).await, Ok(1));
+        assert_eq!(cache.get_or_read("key", async || { Err(()) }).await, Err(()));
+        assert_eq!(cache.get_or_read("key", async || { Ok::<_, ()>(1) }).await, Ok(1));
     }
 
     #[test]

@@ -330,19 +330,10 @@ fn is_bus(name: &str) -> bool {
 }
 
 impl BusName {
-    /// Returns the region of an ARN, or `None` for a plain name.
-    pub fn region(&self) -> Option<&str> {
-        Some(Arn::parse(&self.0)?.region)
-    }
-
     /// Checks that the bus is in a region, as every bus without an ARN is.
     pub fn check_region(&self, region: &Region) -> Result<(), OtherRegion> {
-        if self.region().is_none_or(|named| named == region.as_str()) { Ok(()) } else { Err(OtherRegion) }
-    }
-
-    /// Returns the partition of an ARN, or `None` for a plain name.
-    pub(super) fn partition(&self) -> Option<&str> {
-        Some(Arn::parse(&self.0)?.partition)
+        let contains = |arn: Arn<'_>| arn.region == region.as_str() && arn.partition == region.partition();
+        if Arn::parse(&self.0).is_none_or(contains) { Ok(()) } else { Err(OtherRegion) }
     }
 
     /// Returns the account of an ARN, or `None` for a plain name.
@@ -407,10 +398,22 @@ mod tests {
     }
 
     #[test]
+    fn bus_is_in_the_region_and_its_partition() {
+        let check = |bus: &str, region: &str| bus.parse::<BusName>().unwrap().check_region(&region.parse().unwrap());
+        let arn = |place: &str| format!("arn:{place}:222222222222:event-bus/errors");
+        assert_eq!(check("errors", "us-east-1"), Ok(()));
+        assert_eq!(check(&arn("aws:events:us-east-1"), "us-east-1"), Ok(()));
+        assert_eq!(check(&arn("aws-cn:events:cn-north-1"), "cn-north-1"), Ok(()));
+        for other in ["aws:events:us-east-2", "aws-cn:events:us-east-1", "aws-us-gov:events:us-east-1"] {
+            assert_eq!(check(&arn(other), "us-east-1"), Err(OtherRegion), "{other}");
+        }
+    }
+
+    #[test]
     fn bus_is_a_name_or_an_arn() {
-        let arn = "arn:aws:events:us-east-1:222222222222:event-bus/errors";
-        assert_eq!(arn.parse::<BusName>().unwrap().region(), Some("us-east-1"));
-        assert_eq!("errors".parse::<BusName>().unwrap().region(), None);
+        for text in ["errors", "arn:aws:events:us-east-1:222222222222:event-bus/errors"] {
+            assert!(text.parse::<BusName>().is_ok(), "{text}");
+        }
         for text in [
             "",
             "a b",

@@ -1,8 +1,13 @@
 //! JSON bodies: text, syntax and duplicate members.
 
+use std::borrow::Cow;
+
 use axum::body::{Body, to_bytes};
 use http::{Request, header};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use serde_json::{Map, Value, value::RawValue};
 
 use super::{
@@ -63,20 +68,60 @@ pub(super) fn parse(text: &str, errors: &mut FieldErrors) -> Result<Value, Probl
     })
 }
 
-/// Returns the text of the value at a path of names of members and indexes of lists.
+/// Returns the text of the value at a path of names of members and indexes of lists. Reads the text
+/// once.
 pub(super) fn source<'t>(text: &'t str, path: &[impl AsRef<str>]) -> Option<&'t str> {
-    let mut source: &RawValue = serde_json::from_str(text).ok()?;
-    for name in path {
-        let name = name.as_ref();
-        source = match serde_json::from_str::<Vec<&RawValue>>(source.get()) {
-            Ok(items) => items.get(name.parse::<usize>().ok()?)?,
-            Err(_) => {
-                let members: std::collections::HashMap<String, &RawValue> = serde_json::from_str(source.get()).ok()?;
-                members.get(name)?
-            }
-        };
+    let mut parser = serde_json::Deserializer::from_str(text);
+    ValueAt(path).deserialize(&mut parser).ok()?.map(RawValue::get)
+}
+
+/// Value at a path.
+struct ValueAt<'p, S>(&'p [S]);
+
+impl<'de, S: AsRef<str>> DeserializeSeed<'de> for ValueAt<'_, S> {
+    type Value = Option<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        if self.0.is_empty() {
+            return Deserialize::deserialize(deserializer).map(Some);
+        }
+        deserializer.deserialize_any(self)
     }
-    Some(source.get())
+}
+
+impl<'de, S: AsRef<str>> Visitor<'de> for ValueAt<'_, S> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object or a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let Some((index, rest)) = self.0.split_first() else { return Ok(None) };
+        let (index, mut found) = (index.as_ref().parse::<usize>().ok(), None);
+        for position in 0.. {
+            if Some(position) == index {
+                let Some(value) = sequence.next_element_seed(ValueAt(rest))? else { break };
+                found = value;
+            } else if sequence.next_element::<IgnoredAny>()?.is_none() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let Some((name, rest)) = self.0.split_first() else { return Ok(None) };
+        let mut found = None;
+        while let Some(member) = members.next_key::<Cow<'_, str>>()? {
+            if member == name.as_ref() {
+                found = members.next_value_seed(ValueAt(rest))?;
+            } else {
+                members.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Value whose objects have no member twice.

@@ -160,7 +160,9 @@ impl IdempotentRequest {
     /// API key; the handler rejects the latter two.
     fn of(request: &mut Request) -> Option<Self> {
         let header = request.headers().get("idempotency-key")?;
-        let key = header.to_str().ok().filter(|key| (1..=MAX_KEY_CHARS).contains(&key.len())).map(str::to_owned);
+        // `to_str` accepts tabs too.
+        let is_valid = |key: &&str| (1..=MAX_KEY_CHARS).contains(&key.len()) && !key.contains('\t');
+        let key = header.to_str().ok().filter(is_valid).map(str::to_owned);
         let Some(key) = key else {
             let (pointer, detail) =
                 ("/Idempotency-Key".into(), format!("must be 1 to {MAX_KEY_CHARS} printable ASCII characters"));

@@ -747,7 +747,30 @@ mod tests {
 
     const SECRET: &str = "8372615094";
 
+    /// Returns a value with the paths of all values in it.
+    fn paths(value: &Value) -> Vec<(Vec<String>, &Value)> {
+        let members: Vec<(String, &Value)> = match value {
+            Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), value)).collect(),
+            Value::Array(items) => items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect(),
+            _ => Vec::new(),
+        };
+        let below = members.into_iter().flat_map(|(name, value)| {
+            paths(value).into_iter().map(move |(path, value)| ([vec![name.clone()], path].concat(), value))
+        });
+        std::iter::once((Vec::new(), value)).chain(below).collect()
+    }
+
     proptest! {
+        #[test]
+        fn text_of_a_value_is_found_at_its_path(value in secrets()) {
+            let text = format!(" {value:#} ");
+            for (path, value) in paths(&value) {
+                let found = body::source(&text, &path).map(serde_json::from_str::<Value>);
+                prop_assert_eq!(found.unwrap().unwrap(), value.clone());
+            }
+            prop_assert_eq!(body::source(&text, &["items", "absent"]), None);
+        }
+
         #[test]
         fn validation_errors_never_echo_values(value in secrets()) {
             let found = [

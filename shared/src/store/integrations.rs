@@ -119,7 +119,7 @@ impl Catalogue {
     /// Returns all integrations of an environment, the newest first. At most one query per
     /// megabyte.
     pub async fn all(&self, environment: EnvironmentId) -> Result<Arc<Vec<Integration>>, StoreError> {
-        let read = async { self.integrations.all(environment).await.map(Arc::new) };
+        let read = || async { self.integrations.all(environment).await.map(Arc::new) };
         self.cache.get_or_read(environment, read).await
     }
 }

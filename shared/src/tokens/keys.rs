@@ -145,7 +145,7 @@ impl Signer {
     /// Returns the id and the current signing key. The vault caches its data key, so that opening
     /// it needs no further KMS call.
     async fn current(&self, now: Timestamp) -> Result<(String, EncodingKey), KeyError> {
-        let read = async {
+        let read = || async {
             let stored = self.keys.list().await?;
             // The absence of keys is not cached, because the first environment can create one at
             // any time.
@@ -192,7 +192,7 @@ impl Verifier {
     }
 
     async fn public_keys(&self) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
-        self.cache.get_or_read((), self.read()).await
+        self.cache.get_or_read((), || self.read()).await
     }
 
     async fn read(&self) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
@@ -217,7 +217,7 @@ impl Verifier {
         let mut keys = self.public_keys().await?;
         if !keys.contains_key(&kid) && self.may_refresh() {
             // The key may have been created after the set was read.
-            keys = self.cache.read((), self.read()).await?;
+            keys = self.cache.read((), || self.read()).await?;
         }
         let key = keys.get(&kid).ok_or(TokenError::UnknownKey)?;
         Ok(token::verify(token, key, &self.issuer, now)?)

@@ -125,7 +125,7 @@ impl Vault {
     /// Decrypts a secret of its owner. One KMS call, or none while the data key is cached.
     pub async fn open(&self, context: &Context, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, VaultError> {
         let Sealed { version, wrapped_key, nonce, ciphertext } = sealed;
-        let unwrap = self.unwrap(context, wrapped_key);
+        let unwrap = || self.unwrap(context, wrapped_key);
         let data_key = self.data_keys.get_or_read(wrapped_key.clone(), unwrap).await?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| VaultError::Undecryptable)?;
         let mut text = Zeroizing::new(ciphertext.clone());

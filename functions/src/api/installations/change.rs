@@ -234,6 +234,7 @@ impl Current {
                 CredentialSource::Data(input) => defects.extend(self.defects_of_data(name, input)),
             }
         }
+        defects.extend(self.defects_of_number(request));
         if self.before.is_none() {
             let missing = self.types().filter(|name| !request.credentials.0.contains_key(*name));
             defects.extend(missing.map(|name| Defect::new(&["credentials", name], "is required")));
@@ -266,21 +267,43 @@ impl Current {
         let members = members.iter().map(|(name, value)| (name.as_str(), value.get()));
         let mut defects = content.check_data(name, members);
         let is_app_connected = content.app_connected_types().any(|app_connected| app_connected == name);
-        let present = self.before.as_ref().and_then(|before| self.present(before, name));
+        let present = self.present(name);
         let stays = |present: &SealedCredential| !is_new && present.credential.status == CredentialStatus::Valid;
         if is_app_connected && !present.is_some_and(stays) {
             let detail =
                 "is connected by the app, because the type has no fields; send the credentialId of a valid credential";
             defects.push(Defect::new(&["credentials", name], detail));
         }
-        let created = self.before.iter().flat_map(|before| &before.created_credentials);
-        if *is_new && created.filter(|id| self.credentials.contains_key(id)).count() >= MAX_CREATED_CREDENTIALS {
-            let detail = format!(
-                "is not possible: the installation has {MAX_CREATED_CREDENTIALS} credentials; use or delete one of them"
-            );
-            defects.push(Defect::new(&["credentials", name, "new"], detail));
-        }
         defects
+    }
+
+    /// Returns why the installation cannot create all new credentials. It deletes all that it
+    /// created, so that it may not create more.
+    fn defects_of_number(&self, request: &PutInstallation) -> Vec<Defect> {
+        let created = self.before.iter().flat_map(|before| &before.created_credentials);
+        let existing = created.filter(|id| self.exists(id)).count();
+        let new = request.credentials.0.iter().filter_map(|(name, source)| match source {
+            CredentialSource::Data(data) if self.replaced(name, data).is_none() => Some((name, data.is_new)),
+            _ => None,
+        });
+        let new: Vec<(&String, bool)> = new.collect();
+        if existing + new.len() <= MAX_CREATED_CREDENTIALS {
+            return Vec::new();
+        }
+        let detail = format!(
+            "is not possible: the installation would have created more than {MAX_CREATED_CREDENTIALS} credentials; \
+             use or delete one of them"
+        );
+        let defect = |(name, is_new): (&String, bool)| match is_new {
+            true => Defect::new(&["credentials", name, "new"], detail.clone()),
+            false => Defect::new(&["credentials", name], detail.clone()),
+        };
+        new.into_iter().map(defect).collect()
+    }
+
+    /// Returns whether a credential exists, even if it cannot be read.
+    fn exists(&self, id: &CredentialId) -> bool {
+        self.credentials.contains_key(id) || self.unreadable.contains(id)
     }
 
     /// Returns the installation with these settings, before its credentials and workflows are
@@ -292,7 +315,7 @@ impl Current {
                 let mut credentials = before.credentials.clone();
                 credentials.retain(|installed| self.types().any(|name| name == installed.credential_type.as_str()));
                 let mut created = before.created_credentials.clone();
-                created.retain(|id| self.credentials.contains_key(id) || self.unreadable.contains(id));
+                created.retain(|id| self.exists(id));
                 Installation {
                     integration_version: if is_validated { integration_version } else { before.integration_version },
                     revision: next_revision(Some(before.revision), now),
@@ -318,9 +341,15 @@ impl Current {
         }
     }
 
-    /// Returns the credential of this type that an installation names.
-    fn present(&self, installation: &Installation, name: &str) -> Option<&SealedCredential> {
-        self.credentials.get(&installation.credential(name)?.credential_id)
+    /// Returns the credential of this type that the installation names.
+    fn present(&self, name: &str) -> Option<&SealedCredential> {
+        self.credentials.get(&self.before.as_ref()?.credential(name)?.credential_id)
+    }
+
+    /// Returns the credential whose data a request replaces, or none if it creates one. A
+    /// credential that the caller must not change stays for the others.
+    fn replaced(&self, name: &str, data: &CredentialData) -> Option<&SealedCredential> {
+        self.present(name).filter(|present| !data.is_new && !self.of_others.contains(&present.credential.credential_id))
     }
 
     /// Returns whether another request stored valid data for the credential type while this one was
@@ -340,21 +369,20 @@ impl Current {
     }
 
     /// Replaces the data of the present credential, or creates one. The present data stays if the
-    /// type has no fields: the app stored it, such as an OAuth grant. A credential that the caller
-    /// must not change stays for the others.
+    /// type has no fields: the app stored it, such as an OAuth grant.
     async fn store_data(
         &self,
         planned: &mut Planned,
         CredentialType { credential_type, name, fields }: &CredentialType,
-        CredentialData { data: SecretObject(data), name: display_name, is_new }: &CredentialData,
+        input: &CredentialData,
         vault: &Vault,
     ) -> Result<(), Problem> {
         let now = planned.change.installation.updated_at;
-        let present = self.present(&planned.change.installation, credential_type.as_str());
-        if fields.is_empty() && present.is_some() {
+        if fields.is_empty() && self.present(credential_type.as_str()).is_some() {
             return Ok(());
         }
-        let replaced = present.filter(|present| !is_new && !self.of_others.contains(&present.credential.credential_id));
+        let CredentialData { data: SecretObject(data), name: display_name, .. } = input;
+        let replaced = self.replaced(credential_type.as_str(), input);
         let (credential, version) = match replaced {
             Some(SealedCredential { credential, data }) => {
                 (credential.replaced(display_name.as_ref(), now), data.version + 1)
@@ -377,10 +405,7 @@ impl Current {
             Some(before) => change.replaced_credentials.push((before.credential.clone(), sealed)),
             None => {
                 change.new_credentials.push(sealed);
-                let created = &mut change.installation.created_credentials;
-                created.push(id);
-                // The oldest ones are left to the user.
-                created.drain(..created.len().saturating_sub(MAX_CREATED_CREDENTIALS));
+                change.installation.created_credentials.push(id);
             }
         }
         Ok(())

@@ -13,8 +13,13 @@ use axum::{
 use serde_json::Value;
 use tenon::{
     domain::{
-        id::CredentialId, installation::MAX_INSTALLED_WORKFLOWS, integration::IntegrationId, names::UserRef,
-        settings::Settings, text::Text, workflow::WorkflowKey,
+        id::CredentialId,
+        installation::MAX_INSTALLED_WORKFLOWS,
+        integration::{IntegrationId, MAX_CREDENTIAL_TYPES},
+        names::UserRef,
+        settings::Settings,
+        text::Text,
+        workflow::WorkflowKey,
     },
     http::{
         BackendOrUser, Conflicts, Created, Fields, FromJson, IfMatch, IfNoneMatch, Input, Location, Path,
@@ -97,12 +102,9 @@ struct CredentialInput {
 /// Maximum number of attempts while concurrent requests change the installation or take the names
 /// of its workflows.
 const MAX_ATTEMPTS: u32 = 20;
-/// Maximum number of credential types that are read, more than any integration has.
-const MAX_READ_TYPES: usize = 50;
-
 impl FromJson for Credentials {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        location.pairs(value, MAX_READ_TYPES, CredentialSource::from_json).map(Self)
+        location.pairs(value, MAX_CREDENTIAL_TYPES, CredentialSource::from_json).map(Self)
     }
 }
 

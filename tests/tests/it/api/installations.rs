@@ -607,6 +607,23 @@ async fn largest_installation_is_created_changed_and_deleted_in_one_transaction(
     let installed = here.put(json!({ "credentials": data })).await.is(201).body;
     assert_eq!(installed["workflows"].as_array().unwrap().len(), 20);
 
+    // What it creates is deleted with it, so that there are at most eight credentials.
+    let mut new = data.clone();
+    new.as_object_mut().unwrap().values_mut().for_each(|credential| credential["new"] = json!(true));
+    let pointers: Vec<String> = (0..5).map(|n| format!("/credentials/t{n}/new")).collect();
+    let refused = here.put(json!({ "credentials": new })).await;
+    refused.is_problem(422, "validation").names(&pointers.iter().map(String::as_str).collect::<Vec<_>>());
+    new.as_object_mut().unwrap().retain(|name, _| ["t0", "t1", "t2"].contains(&name.as_str()));
+    here.put(json!({ "credentials": new })).await.is(200);
+    assert_eq!(here.credentials().await.len(), 8);
+    let path = format!("/users/{}/credentials/{}", here.user, installed["credentialIds"]["t3"].as_str().unwrap());
+    here.acme.backend.delete(&path).await.is(200);
+    let mixed = json!({ "t3": { "data": {} }, "t4": { "data": {}, "new": true } });
+    let refused = here.put(json!({ "credentials": mixed })).await;
+    refused.is_problem(422, "validation").names(&["/credentials/t3", "/credentials/t4/new"]);
+    here.put(json!({ "credentials": { "t3": { "data": {} } } })).await.is(200);
+    assert_eq!(here.credentials().await.len(), 8);
+
     // Workflows that the integration no longer has stay, up to four.
     here.acme.backend.put("/integrations/orders", version("x", 5)).await.is(200);
     let all: Vec<String> = (0..5).map(|n| format!("x{n}")).collect();
