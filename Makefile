@@ -66,11 +66,11 @@ run: ## Run Tenon on a local AWS emulator, with a demonstration, until Ctrl-C
 	@$(PYTHON) local/run.py run
 
 .PHONY: demo
-demo: setup ## Repeat the demonstration on the stack of `make run`
+demo: python $(VENV)/.done ## Repeat the demonstration on the stack of `make run`
 	@$(PYTHON) local/run.py demo
 
 .PHONY: status
-status: setup ## Show delivery health of the stack of `make run`
+status: python $(VENV)/.done ## Show delivery health of the stack of `make run`
 	@$(PYTHON) local/run.py status
 
 .PHONY: tail
@@ -147,7 +147,7 @@ build: rust-target $(RELEASE_VENV)/.done ## Build the functions for AWS (ARCH=ar
 		--target $(RUST_TARGET).2.34 --disable-optimizations --config 'build.rustflags=["-C", "target-cpu=$(PROCESSOR)"]'
 
 .PHONY: package
-package: PROFILE = dist
+package: override PROFILE = dist
 package: build $(PACKAGE_VENV)/.done ## Build a package for releases, deployable without Rust: dist/tenon-<version>-<ARCH>.tar.gz
 	@$(PACKAGE_VENV)/bin/python local/sizes.py check
 	@$(PACKAGE_VENV)/bin/python local/package.py $(ARCH) $(TARGET)/lambda dist

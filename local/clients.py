@@ -13,7 +13,7 @@ from pathlib import Path
 
 import python_sdk
 import reference
-from emulator import ROOT
+from paths import ROOT
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
 # Programs that use the generated clients, and the packages of the TypeScript client.
@@ -59,8 +59,16 @@ def generated_files() -> dict[Path, str]:
     if NODE_MODULES.is_dir():
         files[NODE_SDK / "src" / "api.ts"] = _typescript_types("--default-non-nullable", "false")
     else:
-        print("skipping the OpenAPI linter, the TypeScript client and sdk/node: Node.js is not installed")
+        without_node("the OpenAPI linter, the TypeScript client and sdk/node")
     return files
+
+
+def without_node(skipped: str) -> None:
+    """Says what is skipped. Exits if nothing may be."""
+    reason = "Node.js 20.19 or later is not installed"
+    if os.environ.get("TENON_REQUIRE_ALL"):
+        sys.exit(f"{skipped}: {reason}, and TENON_REQUIRE_ALL is set")
+    print(f"skipping {skipped}: {reason}")
 
 
 def node() -> str | None:

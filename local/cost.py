@@ -11,7 +11,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from paths import ROOT
+
 COST, OPERATIONS = ROOT / "docs/cost.md", ROOT / "docs/operations.md"
 BEGIN, END = "<!-- {}: written by local/cost.py -->\n", "<!-- end -->\n"
 MILLION = 1_000_000

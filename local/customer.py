@@ -10,6 +10,7 @@ import queue
 import secrets
 import shlex
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,10 @@ class Keys:
 
 
 def make_keys(emulator: Emulator, name: str, buses: str) -> Keys:
-    """Creates an IAM user that may only put events on the buses that match a name pattern."""
+    """Creates an IAM user that may only put events on the buses that match a name pattern.
+
+    An existing user gets new keys, and loses the former ones.
+    """
     iam = emulator.client("iam", CUSTOMER_ACCOUNT)
     if not any(user["UserName"] == name for user in iam.list_users()["Users"]):
         iam.create_user(UserName=name)
@@ -107,13 +111,15 @@ class Endpoint(Serving):
     def __init__(self, answers: list[int]) -> None:
         received: queue.Queue[Received] = queue.Queue()
         self.received, self.answers = received, list(answers)
-        remaining = self.answers
+        remaining, lock = self.answers, threading.Lock()
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
                 received.put(Received({name.lower(): value for name, value in self.headers.items()}, body))
-                self.send_response(remaining.pop(0) if len(remaining) > 1 else remaining[0])
+                with lock:
+                    status = remaining.pop(0) if len(remaining) > 1 else remaining[0]
+                self.send_response(status)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
@@ -146,7 +152,7 @@ def main() -> None:
     emulator = Emulator(port, os.environ["AWS_SECRET_ACCESS_KEY"], None)
     name = f"tenon-example-{secrets.token_hex(3)}"
     make_bus(emulator, name)
-    keys = make_keys(emulator, "tenon-example", "tenon-example-*")
+    keys = make_keys(emulator, name, name)
     print(f"BUS_NAME={name} BUS_ACCESS_KEY_ID={keys.access_key_id}")
     print(f"BUS_SECRET_ACCESS_KEY={shlex.quote(keys.secret_access_key)}")
 

@@ -60,7 +60,7 @@ class Demonstration:
         self.step(f"Prepare the customer's AWS account ({CUSTOMER_ACCOUNT}): a bus, a rule, a queue, and access keys")
         name = f"tenon-demo-{secrets.token_hex(3)}"
         bus = customer.make_bus(self.emulator, name)
-        keys = customer.make_keys(self.emulator, "tenon-demo", "tenon-demo-*")
+        keys = customer.make_keys(self.emulator, name, name)
         self.say(f"bus {name}, access key {keys.access_key_id}")
 
         self.step("Save the bus and its access keys as a destination")

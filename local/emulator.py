@@ -23,8 +23,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
 # The emulator treats a 12-digit access key id as the root user of the account with that number.
 PRODUCT_ACCOUNT = "111111111111"

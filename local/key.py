@@ -21,7 +21,7 @@ def main() -> None:
         )
     payload = {"environmentId": environment, "name": name, "scopes": scopes.split(",")}
     try:
-        functions = boto3.client("lambda", region_name=os.environ.get("AWS_REGION"))
+        functions = boto3.client("lambda", region_name=os.environ.get("AWS_REGION") or None)
         response = functions.invoke(FunctionName=f"{stack}-keys-create", Payload=json.dumps(payload))
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS rejected the call or cannot be reached: {error}")

@@ -17,9 +17,9 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from paths import ROOT
 from sbom import sbom
 
-ROOT = Path(__file__).resolve().parent.parent
 # Rust target, and machine type in the header of a binary (`e_machine` of ELF).
 TARGETS = {"arm64": ("aarch64-unknown-linux-gnu", 0xB7), "x86_64": ("x86_64-unknown-linux-gnu", 0x3E)}
 # The operations guide, and the documents that it links to.

@@ -8,7 +8,8 @@ import json
 import re
 import sys
 
-from emulator import ROOT
+from clients import without_node
+from paths import ROOT
 
 PACKAGE = ROOT / ".local/node/node_modules/preact"
 MODULE = ROOT / "functions/src/api/console/preact.js"
@@ -29,7 +30,7 @@ EXPORTED = {
 def main() -> None:
     """Runs the command of the arguments."""
     if not PACKAGE.is_dir():
-        print("Preact: skipped, because Node.js is not installed")
+        without_node("the check of Preact")
         return
     text = module()
     match sys.argv[1:]:

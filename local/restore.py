@@ -208,7 +208,8 @@ def main() -> None:
     stack, restored, source, table, apply, deleted = (
         os.environ.get(name, "") for name in ("STACK", "FROM", "SOURCE", "TABLE", "APPLY", "DELETED")
     )
-    if not restored or table not in ("directory", "errors") or deleted not in ("", "restore", "keep"):
+    is_valid = table in ("directory", "errors") and apply in ("", "1") and deleted in ("", "restore", "keep")
+    if not restored or not is_valid:
         sys.exit(
             "usage: make restore FROM=<restored table> TABLE=directory|errors [APPLY=1] [DELETED=restore|keep] [STACK=tenon]"
             " [SOURCE=<former name of the table>]"
@@ -218,7 +219,7 @@ def main() -> None:
     except (BotoCoreError, ClientError) as error:
         sys.exit(
             f"AWS rejected a call or cannot be reached: {error}\n"
-            "Nothing is lost. Fix the cause and run the same command again: it continues where it stopped."
+            "Nothing is lost. Fix the cause, such as a wrong name, and run the command again: it continues where it stopped."
         )
     except KeyboardInterrupt:
         sys.exit("Interrupted. Run the same command again to continue.")

@@ -34,7 +34,15 @@ PORT = 4566
 def main() -> None:
     """Runs the command that the arguments name."""
     emulator.forget_settings()
-    match sys.argv[1:]:
+    try:
+        execute(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted")
+
+
+def execute(arguments: list[str]) -> None:
+    """Runs a command."""
+    match arguments:
         case ["run"]:
             run()
         case ["demo"]:
@@ -64,13 +72,14 @@ def run() -> None:
         # Another build might not read the data of this one. What was not saved completely is lost.
         saved.unlink(missing_ok=True)
         shutil.rmtree(STATE / "state", ignore_errors=True)
+    # Before what takes long: its port may be invalid or in use.
+    shop = Shop(shop_settings)
     local = emulator.start(STATE, persist=True, preferred_port=PORT)
     saved.unlink(missing_ok=True)
     deployed = started = False
     try:
         found = stack.describe(local) if is_saved else deploy(local)
         deployed = True
-        shop = Shop(shop_settings)
         RUNNING.write_text(json.dumps({"port": local.port, "shop": shop.url}))
         demonstrate(local, shop.url, found)
         started = True
@@ -141,8 +150,8 @@ def write_settings(settings: dict[str, str]) -> None:
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         # Keys must not reach a proxy.
-        settings |= {name: os.environ[name] for name in emulator.WITHOUT_PROXY}
-        file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
+        exported = settings | {name: os.environ[name] for name in emulator.WITHOUT_PROXY}
+        file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in exported.items())
     # Atomically: the shop and scripts may read the file at any time.
     new.replace(SETTINGS)
 

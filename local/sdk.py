@@ -11,7 +11,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from paths import ROOT
+
 SDK = ROOT / "sdk"
 MODULE, CLASSIC = SDK / "tenon.js", SDK / "tenon.global.js"
 # The size of each script that pages load must be below this number of bytes after compression.

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+from paths import ROOT, TARGET, functions
+
 MEGABYTE = 1_000_000
 LARGEST_CRATES = 10
 
@@ -51,7 +51,7 @@ def zipped(path: Path) -> int:
 
 def sizes(of: Callable[[str], Path]) -> dict[str, tuple[int, int]]:
     """Returns the uncompressed and compressed size in bytes of each function that is built."""
-    names = sorted(source.stem for source in (ROOT / "functions/src/bin").glob("*.rs"))
+    names = functions()
     found = {name: path for name in names if (path := of(name)).is_file()}
     with ThreadPoolExecutor() as pool:
         compressed = pool.map(zipped, found.values())

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator import REGION, ROOT, Emulator
+import paths
+from emulator import REGION, Emulator
+from paths import ROOT, TARGET
 from samcli.yamlhelper import yaml_parse
 
 LOCAL = ROOT / ".local"
-TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+# Files on which the deployment depends besides the template, the functions and this file.
+DEPLOYED_WITH = (ROOT / "local/requirements.txt", *(ROOT / "local/patches").rglob("*.py"))
 # Settings of the local run, for scripts.
 SETTINGS = LOCAL / "env"
 STACK = "tenon"
@@ -52,7 +55,7 @@ def collect(folder: Path) -> str:
     TENON_PROFILE. The copy of the template refers to zips of them instead of to the release build.
     """
     template = (ROOT / "template.yaml").read_text()
-    names = sorted(source.stem for source in (ROOT / "functions/src/bin").glob("*.rs"))
+    names = paths.functions()
     if profile := os.environ.get("TENON_PROFILE"):
         functions = [(TARGET / profile / name).read_bytes() for name in names]
     else:
@@ -70,7 +73,8 @@ def collect(folder: Path) -> str:
     collected = re.sub(r"CodeUri: target/lambda/(\w+)/", r"CodeUri: functions/\1.zip", template)
     # The SAM CLI reads the template seven times, and YAML takes a second each time.
     (folder / "template.json").write_text(json.dumps(yaml_parse(collected)))
-    return hashlib.sha256(b"".join([template.encode(), *functions])).hexdigest()
+    deployment = [file.read_bytes() for file in sorted((Path(__file__), *DEPLOYED_WITH))]
+    return hashlib.sha256(b"".join([template.encode(), *functions, *deployment])).hexdigest()
 
 
 def _collect_function(folder: Path, name: str, code: bytes) -> None:

@@ -48,13 +48,19 @@ class Feed:
     read_until: datetime = field(default_factory=lambda: datetime.now(UTC))
     # Times of the records that were returned, by their keys.
     known: dict[str, datetime] = field(default_factory=dict)
+    # Whether the records of before the start were returned.
+    has_started: bool = False
     # Number of calls of `new`.
     reads: int = 0
 
     def earlier(self) -> list[Json]:
         """Returns the newest records of before the start."""
-        records, _ = self.fetch({"limit": INITIAL_RECORDS}, pages=1)
+        records, self.has_started = self.fetch({"limit": INITIAL_RECORDS}, pages=1)
         return self.unknown(records)
+
+    def read(self) -> list[Json]:
+        """Returns the newest records at first, and then those that are new."""
+        return self.new() if self.has_started else self.earlier()
 
     def new(self) -> list[Json]:
         """Returns the records that were not returned before.
@@ -82,7 +88,7 @@ class Feed:
                 report(f"The response is not JSON: is {self.api.url} the URL of the API? Trying again …")
                 return records, False
             except OSError as error:
-                hint = ": is `make run` running?" if is_local() else "."
+                hint = ": is `make run` running?" if follows_local_run() else "."
                 report(f"The API is unavailable ({error}){hint} Trying again …")
                 return records, False
             if response.status in TRANSIENT_STATUSES:
@@ -91,7 +97,7 @@ class Feed:
             if response.status != 200:
                 detail = response.body.get("detail") or response.body.get("message")
                 problem = f"The API returned {response.status}: {detail}"
-                if not is_local():
+                if not follows_local_run():
                     sys.exit(problem)
                 # While `make run` deploys another build, the settings are those of the former one.
                 report(f"{problem}. Trying again …")
@@ -121,8 +127,7 @@ def main() -> None:
             check_url(url)
             api = Api(url, key)
             feeds = [Feed(api, "/logs", "errors", error_line), Feed(api, "/events", "data", event_line)]
-            show(feeds, Feed.earlier)
-        show(feeds, Feed.new)
+        show(feeds)
         time.sleep(PAUSE_SECONDS)
 
 
@@ -137,15 +142,15 @@ def report(problem: str) -> None:
     reported = problem
 
 
-def show(feeds: list[Feed], read: Callable[[Feed], list[Json]]) -> None:
+def show(feeds: list[Feed]) -> None:
     """Prints what is read from the feeds, in the order of the times."""
-    found = [(created_at(record), feed.line(record)) for feed in feeds for record in read(feed)]
+    found = [(created_at(record), feed.line(record)) for feed in feeds for record in feed.read()]
     for _, line in sorted(found, key=itemgetter(0)):
         print(line, flush=True)
 
 
 @functools.cache
-def is_local() -> bool:
+def follows_local_run() -> bool:
     """Returns whether the local run is followed: without a URL, or in a shell with its settings."""
     own = {name: os.environ.get(name) for name in ("TENON_URL", "TENON_BACKEND_KEY")}
     return own["TENON_URL"] is None or own.items() <= saved_settings().items()
@@ -153,7 +158,7 @@ def is_local() -> bool:
 
 def settings() -> tuple[str, str]:
     """Returns the API's URL and the back-end key."""
-    found = os.environ | (saved_settings() if is_local() else {})
+    found = os.environ | (saved_settings() if follows_local_run() else {})
     try:
         return found["TENON_URL"].rstrip("/"), found["TENON_BACKEND_KEY"]
     except KeyError as missing:

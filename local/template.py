@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from emulator import REGION, ROOT
+from emulator import REGION
+from paths import ROOT
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse

@@ -24,7 +24,8 @@ import customer
 import emulator
 import samcli
 import stack
-from emulator import CUSTOMER_ACCOUNT, ROOT
+from emulator import CUSTOMER_ACCOUNT
+from paths import ROOT
 
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
@@ -195,7 +196,7 @@ class Browser:
 def start_browser() -> Browser | None:
     """Starts ChromeDriver for the console's tests if it is installed with Chromium."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        if os.environ.get("TENON_REQUIRE_BROWSER"):
+        if os.environ.get("TENON_REQUIRE_ALL"):
             sys.exit("The browser tests require chromium and chromedriver (Debian: chromium, chromium-driver).")
         print(
             "skipping the browser tests: chromium and chromedriver are not installed (Debian: chromium, chromium-driver)"

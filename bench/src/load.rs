@@ -112,5 +112,5 @@ fn processor_times() -> [BTreeMap<u32, Duration>; 3] {
 /// Returns the processor time that processes have used in between. Those that have ended were idle:
 /// the local AWS ends them after some minutes.
 fn used(before: &BTreeMap<u32, Duration>, after: &BTreeMap<u32, Duration>) -> Duration {
-    after.iter().map(|(process, time)| *time - before.get(process).copied().unwrap_or_default()).sum()
+    after.iter().map(|(process, time)| time.saturating_sub(before.get(process).copied().unwrap_or_default())).sum()
 }

@@ -6,7 +6,7 @@ local/test.py, with a stack of their own, because some of them change its settin
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -31,9 +31,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "console: uses the console, in environments of its own")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts tests that change the stack last."""
-    items.sort(key=lambda item: item.get_closest_marker("alone") is not None)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With TENON_REQUIRE_ALL, fails tests that would be skipped because a program is missing."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and os.environ.get("TENON_REQUIRE_ALL"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith("needs"):
+            report.outcome, report.longrepr = "failed", f"{item.name} {reason}, and TENON_REQUIRE_ALL is set"
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +69,6 @@ def started_browser() -> Iterator[Browser]:
     """A browser."""
     driver = os.environ.get("TENON_CHROMEDRIVER")
     if not driver:
-        assert not os.environ.get("TENON_REQUIRE_BROWSER"), "TENON_REQUIRE_BROWSER is set, but not TENON_CHROMEDRIVER"
         pytest.skip("needs chromium and chromedriver")
     with Browser(driver) as session:
         yield session

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-needs_aws = pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed")
+needs_aws = pytest.mark.skipif(not shutil.which("aws"), reason="needs the AWS CLI")
 
 
 def run_script(script: Path, *arguments: str, **settings: str | None) -> tuple[int, str]:

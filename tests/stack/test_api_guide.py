@@ -20,7 +20,8 @@ import pytest
 from browser import wait
 from conftest import Environment
 from customer import Endpoint, Received
-from emulator import ROOT, Emulator, free_port
+from emulator import Emulator, free_port
+from paths import ROOT
 from stack import Stack
 
 # Pages whose examples run in one shell, in this order.
@@ -122,6 +123,7 @@ def serving(
         process = subprocess.Popen(command, env=environment, stdout=file)
     try:
         wait(lambda: process.poll() is not None or is_served(port), 60, "the server listens")
+        assert process.poll() is None, "the server has ended"
         yield
     finally:
         process.kill()

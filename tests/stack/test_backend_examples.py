@@ -13,7 +13,8 @@ import pytest
 import tenon
 from browser import Browser, WebDriverError, wait
 from conftest import Environment, NewEnvironment
-from emulator import ROOT, free_port
+from emulator import free_port
+from paths import ROOT
 from stack import Stack
 from test_api_guide import serving
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import clients
 import pytest
 from conftest import Environment, NewEnvironment
-from emulator import ROOT
+from paths import ROOT
 from stack import Stack
 
 pytestmark = pytest.mark.clients

@@ -11,7 +11,8 @@ import customer
 import pytest
 from browser import ESCAPE, Browser, wait
 from console import LOOKS, PATIENCE, Console, Receiver
-from emulator import CUSTOMER_ACCOUNT, REGION, ROOT, Emulator
+from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
+from paths import ROOT
 from stack import Stack
 from tenon import Api
 

@@ -4,12 +4,13 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from browser import wait
 from deployment import needs_aws, run_script
-from emulator import ROOT, Emulator
+from emulator import Emulator
+from paths import ROOT
 from stack import STACK
 
 pytestmark = pytest.mark.alone
@@ -87,10 +88,11 @@ def test_a_stack_that_was_never_created_must_be_deleted_first(emulator: Emulator
     formation = emulator.client("cloudformation")
     table = {"Type": "AWS::DynamoDB::Table", "Properties": {"KeySchema": "invalid"}}
     formation.create_stack(StackName="failed", TemplateBody=json.dumps({"Resources": {"Table": table}}))
-    deadline = time.monotonic() + 60
-    while formation.describe_stacks(StackName="failed")["Stacks"][0]["StackStatus"] != "ROLLBACK_COMPLETE":
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+
+    def is_rolled_back() -> bool:
+        return formation.describe_stacks(StackName="failed")["Stacks"][0]["StackStatus"] == "ROLLBACK_COMPLETE"
+
+    wait(is_rolled_back, 60, "the creation is rolled back")
     code, output = run_script(SCRIPT, "--check", "failed")
     assert code == 1
     assert "aws cloudformation delete-stack --region us-east-1 --stack-name failed" in output

@@ -10,7 +10,8 @@ from typing import Any
 from browser import wait
 from conftest import NewEnvironment
 from customer import Endpoint
-from emulator import ROOT, Emulator
+from emulator import Emulator
+from paths import ROOT
 from stack import Stack
 
 

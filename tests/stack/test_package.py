@@ -16,7 +16,8 @@ import pytest
 import stack as stacks
 import tenon
 from deployment import needs_aws, run_script
-from emulator import ROOT, Emulator
+from emulator import Emulator
+from paths import ROOT
 from stack import ARCHITECTURE, Stack
 from template import Template
 

@@ -19,7 +19,8 @@ import tenon
 from browser import wait
 from conftest import Environment, NewEnvironment, run_schedule, timestamp
 from customer import Bus, Endpoint, make_bus
-from emulator import REGION, ROOT, Emulator
+from emulator import REGION, Emulator
+from paths import ROOT
 from recovery.directory import claims
 from recovery.errors import RECORDS, ErrorsRules, complete
 from recovery.table import Table

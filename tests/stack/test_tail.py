@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tail import Feed, error_line, event_line, is_local, settings, show
+from tail import Feed, error_line, event_line, follows_local_run, settings, show
 from tenon import Api, Response
 
 USER, WORKFLOW, KEY = ("6b052e443aadb2a32613736d", "6b052e463aadb2a326137370", "6b052e433aadb2a32613736a")
@@ -40,10 +40,13 @@ class Unreliable(Api):
 
 def test_a_list_that_fails_neither_hides_the_other_nor_loses_records(capsys: pytest.CaptureFixture[str]) -> None:
     api = Unreliable()
-    feeds = [Feed(api, "/logs", "errors", error_line), Feed(api, "/events", "data", event_line)]
+    feeds = [
+        Feed(api, "/logs", "errors", error_line, has_started=True),
+        Feed(api, "/events", "data", event_line, has_started=True),
+    ]
 
     def printed() -> list[str]:
-        show(feeds, Feed.new)
+        show(feeds)
         return [line.rpartition(" ")[2] for line in capsys.readouterr().out.splitlines()]
 
     def change(number: int) -> None:
@@ -65,11 +68,24 @@ def test_a_list_that_fails_neither_hides_the_other_nor_loses_records(capsys: pyt
             assert printed() == []
 
 
+def test_earlier_records_are_printed_as_soon_as_they_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    api = Unreliable()
+    api.add("errors", blockType="alloy.shopify", error="earlier", createdAt="2026-11-24T05:00:00.000Z")
+    feeds = [Feed(api, "/logs", "errors", error_line)]
+    api.failures = {"/logs": Response(503, {})}
+    show(feeds)
+    assert capsys.readouterr().out == ""
+    api.failures = {}
+    show(feeds)
+    show(feeds)
+    assert capsys.readouterr().out.count("earlier") == 1
+
+
 def test_a_local_stack_that_is_replaced_is_waited_for(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = Unreliable()
-    feeds = [Feed(api, "/logs", "errors", error_line)]
+    feeds = [Feed(api, "/logs", "errors", error_line, has_started=True)]
     api.failures = {"/logs": Response(404, {"message": "Not Found"})}
     saved = {"TENON_URL": "http://127.0.0.1:1/v1", "TENON_BACKEND_KEY": "former"}
     monkeypatch.setattr("tail.saved_settings", lambda: saved)
@@ -79,15 +95,15 @@ def test_a_local_stack_that_is_replaced_is_waited_for(
             monkeypatch.delenv(name, raising=False)
         for name, value in own.items():
             monkeypatch.setenv(name, value)
-        is_local.cache_clear()
+        follows_local_run.cache_clear()
 
     # A shell may have read the settings of the local run.
     for own in ({}, dict(saved)):
         follow(**own)
-        show(feeds, Feed.new)
+        show(feeds)
         assert settings() == ("http://127.0.0.1:1/v1", "former")
     saved |= {"TENON_URL": "http://127.0.0.1:2/v1", "TENON_BACKEND_KEY": "present"}
-    show(feeds, Feed.new)
+    show(feeds)
     assert settings() == ("http://127.0.0.1:2/v1", "present")
     assert capsys.readouterr().err.count("The API returned 404: Not Found. Trying again …") == 1
 
@@ -97,7 +113,7 @@ def test_a_local_stack_that_is_replaced_is_waited_for(
     # A wrong URL or key of one's own is not waited for.
     follow(TENON_URL="https://api.example.com")
     with pytest.raises(SystemExit, match="The API returned 404: Not Found"):
-        show(feeds, Feed.new)
+        show(feeds)
 
 
 def test_an_event_is_a_line_with_its_subject_and_actor() -> None:

@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from emulator import ROOT
+from paths import ROOT
 from template import Resource, Template, listed, logical_id
 
 pytestmark = pytest.mark.alone

@@ -15,7 +15,8 @@ import tenon
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 from conftest import Environment
 from customer import Endpoint
-from emulator import REGION, ROOT, Emulator
+from emulator import REGION, Emulator
+from paths import ROOT
 from samtranslator.yaml_helper import yaml_parse
 from stack import ARCHITECTURE, STACK, Stack, bridge_routes, describe
 from template import Template

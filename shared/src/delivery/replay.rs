@@ -15,7 +15,7 @@ use crate::{
         destination::Destination,
         health::Health,
         id::{EnvironmentId, ReplayId},
-        record::{RecordId, RecordKey},
+        record::{RecordId, RecordRef},
         replay::{ReplayPosition, ReplaySelection, ReplayStatus},
         timestamp::Timestamp,
     },
@@ -60,8 +60,7 @@ pub struct Replayer {
 
 /// Records that a step selected.
 struct SelectedRecords {
-    /// Each with the time at which it was stored.
-    records: Vec<(RecordKey, Timestamp)>,
+    records: Vec<RecordRef>,
     /// Position of the next step, or none at the end.
     next: Option<ReplayPosition>,
 }
@@ -237,7 +236,7 @@ impl Replayer {
         environment: EnvironmentId,
         destination: &Destination,
         ids: impl Iterator<Item = RecordId>,
-    ) -> Result<Vec<(RecordKey, Timestamp)>, StoreError> {
+    ) -> Result<Vec<RecordRef>, StoreError> {
         let ids: BTreeSet<RecordId> = ids.collect();
         let found = stream::iter(ids).map(|id| self.records.find(environment, id)).buffered(MAX_CONCURRENT_QUERIES);
         let found: Vec<Vec<ListedRecord>> = found.try_collect().await?;
@@ -245,10 +244,10 @@ impl Replayer {
     }
 }
 
-/// Returns the records that a destination wants, each with the time at which it was stored.
-fn wanted(records: impl IntoIterator<Item = ListedRecord>, destination: &Destination) -> Vec<(RecordKey, Timestamp)> {
+/// Returns the records that a destination wants.
+fn wanted(records: impl IntoIterator<Item = ListedRecord>, destination: &Destination) -> Vec<RecordRef> {
     let wanted = records.into_iter().filter(|record| destination.wants(&record.filter_attributes()));
-    wanted.filter_map(|record| Some((record.key()?, record.recorded_at()))).collect()
+    wanted.filter_map(|record| record.stored()).collect()
 }
 
 /// Returns the position after a step that read a part up to `after`, or to its end.

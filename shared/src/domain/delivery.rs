@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     id::{DestinationId, EnvironmentId, ReplayId},
-    record::{RecordId, RecordKey},
+    record::{RecordId, RecordKey, RecordRef},
     text::string_enum,
     timestamp::Timestamp,
 };
@@ -176,9 +176,9 @@ impl PendingDelivery {
         }
     }
 
-    /// Creates the delivery of a record, stored at the given time, that a replay queues.
+    /// Creates the delivery of a record that a replay queues.
     pub fn replayed(
-        (record, recorded_at): (RecordKey, Timestamp),
+        RecordRef { key: record, recorded_at }: RecordRef,
         (replay, created_at): (ReplayId, Timestamp),
         next_attempt_at: Timestamp,
     ) -> Self {

@@ -24,6 +24,15 @@ pub enum Record {
     Event(Event),
 }
 
+/// Reference to a stored record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRef {
+    /// Key of the record.
+    pub key: RecordKey,
+    /// Time at which the record was stored, like [`Record::recorded_at`].
+    pub recorded_at: Timestamp,
+}
+
 /// Key of a record within an environment: the owner of its partition, and its id. Queue messages
 /// and pending deliveries contain it instead of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -25,7 +25,7 @@ use crate::domain::{
     error_log::MAX_CLOCK_SKEW,
     event::EventType,
     id::{DestinationId, EnvironmentId, ErrorId, EventId, ObjectId, UserId, WorkflowId},
-    record::{RecordKey, RecordOwner},
+    record::{RecordKey, RecordOwner, RecordRef},
     timestamp::Timestamp,
 };
 
@@ -85,13 +85,15 @@ enum Listed {
 }
 
 impl Listed {
-    /// Returns the key of the record and the time at which it was stored.
-    fn stored(&self, user_id: UserId) -> (RecordKey, Timestamp) {
+    /// Returns the record of a user that is listed.
+    fn stored(&self, user_id: UserId) -> RecordRef {
         match *self {
             Self::Error { error_id, workflow_id, updated_at } => {
-                (RecordKey::Error { workflow_id, error_id }, updated_at)
+                RecordRef { key: RecordKey::Error { workflow_id, error_id }, recorded_at: updated_at }
             }
-            Self::Event { event_id, created_at } => (RecordKey::Event { user_id, event_id }, created_at),
+            Self::Event { event_id, created_at } => {
+                RecordRef { key: RecordKey::Event { user_id, event_id }, recorded_at: created_at }
+            }
         }
     }
 }
@@ -203,18 +205,18 @@ impl Erasures {
         let found = !page.items.is_empty();
         // Malformed ones remain, and with them the job, so that its age raises an alarm.
         let listed = page.items.into_iter().filter_map(readable::<Listed>);
-        let records: Vec<(RecordKey, Timestamp)> = listed.map(|listed| listed.stored(user_id)).collect();
+        let records: Vec<RecordRef> = listed.map(|listed| listed.stored(user_id)).collect();
 
         let mut groups: BTreeMap<(RecordOwner, Timestamp), BTreeSet<ObjectId>> = BTreeMap::new();
-        for (record, stored_at) in &records {
-            groups.entry((record.owner(), stored_at.second())).or_default().insert(*record.id());
+        for RecordRef { key, recorded_at } in &records {
+            groups.entry((key.owner(), recorded_at.second())).or_default().insert(*key.id());
         }
         stream::iter(groups.iter().map(Ok))
             .try_for_each_concurrent(MAX_CONCURRENT_GROUPS, |(group, ids)| {
                 delete_delivered(&self.errors, environment, *group, ids)
             })
             .await?;
-        let erased: Vec<RecordKey> = records.iter().map(|(record, _)| *record).collect();
+        let erased: Vec<RecordKey> = records.iter().map(|record| record.key).collect();
         self.delete_deliveries(environment, destinations, &erased).await?;
         self.errors.delete_all(erased.iter().map(|record| keys::record(environment, *record)).collect()).await?;
         Ok((found, page.next))

@@ -377,7 +377,10 @@ pub(super) fn delivery_item(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::{DestinationId, EnvironmentId, ErrorId, WorkflowId};
+    use crate::domain::{
+        id::{DestinationId, EnvironmentId, ErrorId, WorkflowId},
+        record::RecordRef,
+    };
 
     #[test]
     fn malformed_item_is_known_by_its_key() {
@@ -385,7 +388,7 @@ mod tests {
         let at = "2026-11-24T05:30:00Z".parse().unwrap();
         let delivery = || {
             let record = RecordKey::Error { workflow_id: WorkflowId::new(), error_id: ErrorId::new() };
-            PendingDelivery::replayed((record, at), (ReplayId::new(), at), at)
+            PendingDelivery::replayed(RecordRef { key: record, recorded_at: at }, (ReplayId::new(), at), at)
         };
         let item =
             |delivery: &PendingDelivery| to_item("pendingDelivery", &key(route, delivery), delivery, &[]).unwrap();

@@ -19,7 +19,7 @@ use crate::domain::{
     event::{Event, EventType},
     health::Health,
     id::{EnvironmentId, UserId, WorkflowId},
-    record::{FilterAttributes, Record, RecordId, RecordKey},
+    record::{FilterAttributes, Record, RecordId, RecordKey, RecordRef},
     timestamp::Timestamp,
     workflow::EngineIntegrationId,
 };
@@ -74,14 +74,10 @@ pub struct ListedRecord {
 }
 
 impl ListedRecord {
-    /// Returns the key of the record, or none if the entry is malformed.
-    pub fn key(&self) -> Option<RecordKey> {
-        keys::parse_listed_record(&self.position)
-    }
-
-    /// Returns the time at which the record was stored, like [`Record::recorded_at`].
-    pub fn recorded_at(&self) -> Timestamp {
-        self.updated_at.unwrap_or(self.created_at)
+    /// Returns the record that is listed, or none if the entry is malformed.
+    pub fn stored(&self) -> Option<RecordRef> {
+        let key = keys::parse_listed_record(&self.position)?;
+        Some(RecordRef { key, recorded_at: self.updated_at.unwrap_or(self.created_at) })
     }
 
     /// Returns the attributes that destinations select by.
@@ -140,7 +136,8 @@ impl Records {
     /// Returns a record by id. If several workflows have an error with the id, one of them is
     /// returned. One query, and one `BatchGetItem` if there is an entry.
     pub async fn get(&self, environment: EnvironmentId, id: RecordId) -> Result<Option<Record>, StoreError> {
-        let listed: Vec<RecordKey> = self.find(environment, id).await?.iter().filter_map(ListedRecord::key).collect();
+        let listed = self.find(environment, id).await?;
+        let listed: Vec<RecordKey> = listed.iter().filter_map(|one| Some(one.stored()?.key)).collect();
         // The index may still list a record that has expired or was erased.
         let mut found = self.get_all(environment, &listed).await?.records;
         Ok(listed.iter().find_map(|key| found.remove(key)))

@@ -19,7 +19,7 @@ use crate::domain::{
     error_log::{ErrorIdentity, NewError, WorkflowRef},
     health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE, HealthUpdate},
     id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
-    record::Record,
+    record::{Record, RecordRef},
     request_seed::RequestSeed,
 };
 
@@ -196,7 +196,7 @@ impl World {
         let (id, now) = (ReplayId::new(), self.now.get());
         let records: Vec<RecordKey> = self.records.borrow().keys().take(10).copied().collect();
         for record in &records {
-            let mut next = PendingDelivery::replayed((*record, now), (id, now), now);
+            let mut next = PendingDelivery::replayed(RecordRef { key: *record, recorded_at: now }, (id, now), now);
             let mut pending = self.pending.borrow_mut();
             let before: Vec<PendingDelivery> = pending.values().filter(|one| one.record == *record).cloned().collect();
             for before in before {

@@ -13,7 +13,7 @@ use crate::{
     domain::{
         delivery::{Attempt, DeliveryStatus, Former, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route},
         id::ReplayId,
-        record::RecordKey,
+        record::{RecordKey, RecordRef},
         replay::{Replay, ReplaySelection, ReplayStatus},
         timestamp::Timestamp,
     },
@@ -76,19 +76,19 @@ struct StoredDeliveries {
 impl StoredDeliveries {
     /// Returns the pending delivery with which a replay replaces the stored one, or none if the
     /// replay no longer selects it, or too many replays would count its result.
-    fn queued_by(&self, replay: &Replay, record: (RecordKey, Timestamp), now: Timestamp) -> Option<PendingDelivery> {
-        let row = self.rows.get(&record.0);
+    fn queued_by(&self, replay: &Replay, record: RecordRef, now: Timestamp) -> Option<PendingDelivery> {
+        let row = self.rows.get(&record.key);
         let due = row.and_then(|row| row.next_attempt_at);
         // It may have been settled since the replay selected it.
         if let ReplaySelection::Deliveries(statuses) = &replay.selection {
             let is_selected = match row {
                 Some(row) => statuses.contains(&row.status),
-                None => self.malformed.contains(&record.0),
+                None => self.malformed.contains(&record.key),
             };
             is_selected.then_some(())?;
         }
         let mut next = PendingDelivery::replayed(record, (replay.replay_id, replay.created_at), next_due(due, now));
-        match (due, self.pending.get(&record.0)) {
+        match (due, self.pending.get(&record.key)) {
             (Some(_), Some(before)) => {
                 next.merge(before).then_some(())?;
                 next.former = before.former;
@@ -120,8 +120,7 @@ impl PendingDeliveries {
     /// found. A delivery that is pending already is replaced by one that counts for this replay,
     /// too. Its last twelve attempts are kept. A repeated call changes nothing. Skips a delivery
     /// that is pending for [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay
-    /// does not select. Each record comes with the time at which it was stored, and occurs at most
-    /// once.
+    /// does not select. Each record occurs at most once.
     ///
     /// Returns none if the replay is no longer running. Otherwise the number of records that are
     /// queued, and how many of their deliveries were not pending before.
@@ -132,7 +131,7 @@ impl PendingDeliveries {
         route: Route,
         replays: &Replays,
         replay: &Replay,
-        records: &[(RecordKey, Timestamp)],
+        records: &[RecordRef],
     ) -> Result<Option<Queued>, StoreError> {
         let mut all = Queued::default();
         for chunk in records.chunks(MAX_TRANSACTION_ITEMS / WRITES_PER_SETTLEMENT) {
@@ -158,13 +157,13 @@ impl PendingDeliveries {
         route: Route,
         replays: &Replays,
         replay: &Replay,
-        records: &[(RecordKey, Timestamp)],
+        records: &[RecordRef],
     ) -> Result<QueueOutcome, StoreError> {
         let stored = self.stored(route, records).await?;
         let now = Timestamp::now();
         let (mut writes, mut queued, mut new) = (Transaction::default(), Queued::default(), 0);
         for record in records {
-            let row = stored.rows.get(&record.0);
+            let row = stored.rows.get(&record.key);
             if row.is_some_and(|row| row.replay_ids.contains(&replay.replay_id)) {
                 queued.records += 1;
                 continue;
@@ -191,9 +190,9 @@ impl PendingDeliveries {
     }
 
     /// Reads the deliveries of records, and deletes those that are malformed. Two `BatchGetItem`.
-    async fn stored(&self, route: Route, records: &[(RecordKey, Timestamp)]) -> Result<StoredDeliveries, StoreError> {
+    async fn stored(&self, route: Route, records: &[RecordRef]) -> Result<StoredDeliveries, StoreError> {
         let keys: BTreeMap<Key, RecordKey> =
-            records.iter().map(|(record, _)| (keys::delivery(route, *record), *record)).collect();
+            records.iter().map(|record| (keys::delivery(route, record.key), record.key)).collect();
         let (rows, malformed) =
             self.table.get_readable::<DeliveryRow>(&keys.keys().cloned().collect::<Vec<_>>()).await?;
         self.table.delete_all(malformed.clone()).await?;

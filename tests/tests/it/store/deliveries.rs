@@ -13,7 +13,7 @@ use tenon::{
         error_log::ErrorLog,
         health::OutcomeCounts,
         id::{DestinationId, EnvironmentId, ErrorId, ObjectId, ReplayId, WorkflowId},
-        record::{RecordId, RecordKey},
+        record::{RecordId, RecordKey, RecordRef},
         replay::{Replay, ReplaySelection},
         timestamp::Timestamp,
     },
@@ -52,6 +52,10 @@ fn route() -> Route {
 /// Returns a time at which everything is due that replays have queued before.
 fn soon() -> Timestamp {
     Timestamp::now() + Duration::from_secs(1)
+}
+
+fn stored(key: RecordKey, recorded_at: Timestamp) -> RecordRef {
+    RecordRef { key, recorded_at }
 }
 
 #[tokio::test]
@@ -188,7 +192,8 @@ async fn delivery_is_settled_once() {
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
     let queued: Vec<PendingDelivery> = (0..30)
-        .map(|_| PendingDelivery::replayed(((workflow, ErrorId::new()).into(), now), (replay.replay_id, now), now))
+        .map(|_| stored((workflow, ErrorId::new()).into(), now))
+        .map(|record| PendingDelivery::replayed(record, (replay.replay_id, now), now))
         .collect();
     let added: Vec<_> = queued.iter().map(|delivery| (delivery.clone(), None)).collect();
     assert!(pending.add(route, &added).await.unwrap().is_empty());
@@ -280,7 +285,7 @@ async fn first_attempt_that_fails_after_a_replay_is_retried_without_the_replay()
     let [waiting, cancelled] = [record(), record()];
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
-    pending.queue_again(route, &replays, &replay, &[(waiting, now), (cancelled, now)]).await.unwrap();
+    pending.queue_again(route, &replays, &replay, &[stored(waiting, now), stored(cancelled, now)]).await.unwrap();
     let queued = pending.search(route, now, 100).await.unwrap().found.readable;
     assert!(queued.iter().all(|delivery| delivery.replay_only));
     let attempted = queued.into_iter().find(|delivery| delivery.record == cancelled).unwrap();
@@ -317,7 +322,7 @@ async fn first_attempt_that_ends_after_a_replay_remains_if_the_replay_is_cancell
     let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
-    pending.queue_again(route, replays, &replay, &[(record, now)]).await.unwrap();
+    pending.queue_again(route, replays, &replay, &[stored(record, now)]).await.unwrap();
     let ended = AttemptedBatch {
         route,
         destination: &destination,
@@ -380,7 +385,7 @@ async fn replay_queues_and_counts_each_error_once() {
         replays.create(route.environment, &replay).await.unwrap();
         replay
     };
-    let queued: Vec<_> = records.iter().map(|record| (*record, now)).collect();
+    let queued: Vec<_> = records.iter().map(|record| stored(*record, now)).collect();
     let queue = async |replay: &Replay| pending.queue_again(route, &replays, replay, &queued).await.unwrap();
     let counts = async |replay: &Replay| {
         let Replay { found, delivered, failed, pending, .. } =
@@ -431,7 +436,7 @@ async fn drain_settles_no_delivery_that_replays_of_the_same_millisecond_have_que
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now) = (route(), Timestamp::now());
-    let records: Vec<_> = (0..5).map(|_| ((WorkflowId::new(), ErrorId::new()).into(), now)).collect();
+    let records: Vec<_> = (0..5).map(|_| stored((WorkflowId::new(), ErrorId::new()).into(), now)).collect();
     let mut started = Vec::new();
     for _ in 0..3 {
         let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
@@ -474,7 +479,7 @@ async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
     for number in 0..20 {
         let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
-        pending.queue_again(route, &replays, &replay, &[(record, now)]).await.unwrap();
+        pending.queue_again(route, &replays, &replay, &[stored(record, now)]).await.unwrap();
         let due = pending.due(route, soon(), 100).await.unwrap().readable;
         let [delivery] = <[PendingDelivery; 1]>::try_from(due).unwrap();
         // The longest response that is stored.
@@ -525,7 +530,7 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
     ] {
         let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Deliveries(statuses), now);
         replays.create(route.environment, &replay).await.unwrap();
-        let records: Vec<_> = records.iter().map(|record| (*record, now)).collect();
+        let records: Vec<_> = records.iter().map(|record| stored(*record, now)).collect();
         assert_eq!(pending.queue_again(route, &replays, &replay, &records).await.unwrap(), Some(queued));
     }
 }
@@ -559,8 +564,8 @@ async fn deliveries_expire_with_their_records() {
     replays.create(route.environment, &replay).await.unwrap();
     let records = Records(pending.table.clone().read_only());
     let listed = records.find(harness.environment, replayed.record_id()).await.unwrap().remove(0);
-    let listed = (listed.key().unwrap(), listed.recorded_at());
-    assert_eq!(listed, (replayed, stored_at));
+    let listed = listed.stored().unwrap();
+    assert_eq!(listed, stored(replayed, stored_at));
     pending.queue_again(route, &replays, &replay, &[listed]).await.unwrap();
     let due = pending.due(route, soon(), 100).await.unwrap().readable;
     let due = due.into_iter().find(|delivery| delivery.record == replayed).unwrap();

@@ -30,7 +30,7 @@ use tenon::{
         errors::{ErrorQuery, ErrorScope, Errors, Retention},
         health::HealthStore,
         record_pages::Window,
-        records::{ListedRecord, RecordKind, Records},
+        records::{RecordKind, Records},
         users::Users,
         workflows::Workflows,
     },
@@ -215,7 +215,7 @@ async fn damaged_errors_end_no_replay_and_no_erasure() {
             let shard = (RecordKind::Errors, shard);
             let page = records.page_of_shard(harness.environment, shard, (None, None), position);
             let page = page.await.unwrap();
-            found.extend(page.items.iter().filter_map(ListedRecord::key));
+            found.extend(page.items.iter().filter_map(|one| Some(one.stored()?.key)));
             after = page.next;
             if after.is_none() {
                 break;
