@@ -358,8 +358,11 @@ this.theme = this.#theme;
 return;
 }
 if (before === value) return;
-if (name === "open") value ?? this.close();
-else if (name === "inline" || this.hasAttribute("inline")) this.#discard();
+if (name === "open") {
+if (value === null) this.close();
+} else if (name === "inline" || this.hasAttribute("inline")) {
+this.#discard();
+}
 this.#openSoon();
 }
 

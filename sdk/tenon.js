@@ -1,7 +1,7 @@
 // Host side of the modal. Options, events and protocol: docs/modal.md.
 
-// The API inserts `import.meta.url`. Other copies need the option `url`, and some test runners do not
-// know `import.meta`.
+// The API inserts `import.meta.url`. Other copies need the option `url`, and some test runners do
+// not know `import.meta`.
 const SCRIPT_URL = "";
 const CHANGES = ["installed", "updated", "activated", "deactivated", "uninstalled"];
 const EVENTS = ["ready", ...CHANGES, "failed", "close"];
@@ -390,8 +390,11 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
     }
     if (before === value) return;
     // An inline page is opened anew. A dialog keeps its options.
-    if (name === "open") value ?? this.close();
-    else if (name === "inline" || this.hasAttribute("inline")) this.#discard();
+    if (name === "open") {
+      if (value === null) this.close();
+    } else if (name === "inline" || this.hasAttribute("inline")) {
+      this.#discard();
+    }
     this.#openSoon();
   }
 

@@ -1,6 +1,6 @@
-//! Cost of warm requests. The binary of an endpoint handles its event file repeatedly, against an AWS
-//! that replays recorded responses. It takes turns with a handwritten function that makes the same
-//! AWS calls.
+//! Cost of warm requests. The binary of an endpoint handles its event file repeatedly, against an
+//! AWS that replays recorded responses. It takes turns with a handwritten function that makes the
+//! same AWS calls.
 
 use axum::body::Bytes;
 use serde_json::{Value, json};
@@ -216,8 +216,8 @@ impl<'a> Scenario<'a> {
         self.environment = string_member(&made, "environmentId");
     }
 
-    /// Runs the functions behind HTTP, and those for operators. Six are not measured, because others
-    /// do the same: `credentials_replace`, `credentials_status`, `environments_patch`,
+    /// Runs the functions behind HTTP, and those for operators. Six are not measured, because
+    /// others do the same: `credentials_replace`, `credentials_status`, `environments_patch`,
     /// `integrations_delete`, `tickets` and `workflows_update`.
     pub async fn run_all(&mut self, bus: &str) {
         self.create_environment().await;

@@ -8,8 +8,8 @@ use crate::domain::timestamp::Timestamp;
 
 /// Values that were read from AWS, each kept for a limited time.
 ///
-/// They expire by the wall clock. The monotonic clock, by which the underlying cache frees its
-/// memory, may stop while Lambda freezes the process.
+/// They expire by the wall clock, because the monotonic clock of the underlying cache may stop
+/// while Lambda freezes the process.
 #[derive(Clone)]
 pub struct WallClockCache<K, V> {
     lifetime: Duration,
