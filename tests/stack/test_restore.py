@@ -519,6 +519,18 @@ def accident(emulator: Emulator, stack: Stack) -> Iterator[Accident]:
         tables.dynamodb.delete_table(TableName=tables.restored)
 
 
+@pytest.fixture(scope="module")
+def restored(accident: Accident) -> Accident:
+    """The environment with everything that was restored."""
+    for tables in (accident.directory, accident.errors):
+        code, output = tables.restore(APPLY="1", DELETED="restore")
+        assert code == 0, output
+    return accident
+
+
+# The following three tests come first: they restore none or some of the items.
+
+
 def test_a_comparison_changes_nothing_and_asks_for_a_decision(accident: Accident) -> None:
     for tables in (accident.directory, accident.errors):
         before = accident.items(tables)
@@ -574,7 +586,11 @@ def test_an_interrupted_restore_is_continued(accident: Accident) -> None:
         process.send_signal(signal.SIGCONT if not found else signal.SIGKILL)
         return found
 
-    wait(has_copied, PATIENCE, "it has copied something")
+    deadline = time.monotonic() + PATIENCE
+    while not has_copied():
+        assert time.monotonic() < deadline, "nothing is copied"
+        # Shorter than `wait` would pause: it must not copy everything meanwhile.
+        time.sleep(0.01)
     process.communicate()
     assert set(accident.lost["directory"]) - accident.items(tables).keys()
 
@@ -583,47 +599,45 @@ def test_an_interrupted_restore_is_continued(accident: Accident) -> None:
     assert not set(accident.lost["directory"]) - accident.items(tables).keys()
 
 
-def test_a_restored_deletion_completes_and_its_receipt_has_exact_counts(accident: Accident) -> None:
-    path = f"/events?userId={accident.unfinished}&type=user.deleted"
-    wait(lambda: accident.environment.call("GET", path)["data"] != [], PATIENCE, "it completes")
-    [receipt] = accident.environment.call("GET", path)["data"]
+def test_a_restored_deletion_completes_and_its_receipt_has_exact_counts(restored: Accident) -> None:
+    path = f"/events?userId={restored.unfinished}&type=user.deleted"
+    wait(lambda: restored.environment.call("GET", path)["data"] != [], PATIENCE, "it completes")
+    [receipt] = restored.environment.call("GET", path)["data"]
     assert receipt["data"]["counts"] == {"workflows": 0, "credentials": 2, "installations": 0}
 
 
-def test_restored_errors_and_events_are_complete_and_not_delivered(accident: Accident) -> None:
-    tables = accident.errors
-    code, output = tables.restore(APPLY="1", DELETED="restore")
-    assert code == 0, output
-    live, backed_up = accident.items(tables), tables.scan(tables.restored)
-    restored = {key: complete(item) for key, item in backed_up.items()}
-    records = {key for key in restored if key in live and restored[key]["type"]["S"] in RECORDS}
-    delivered = {key for key in accident.lost["errors"] if restored[key]["type"]["S"] == "delivered"}
-    assert records >= {key for key in accident.lost["errors"] if restored[key]["type"]["S"] in RECORDS}
+def test_restored_errors_and_events_are_complete_and_not_delivered(restored: Accident) -> None:
+    tables = restored.errors
+    live, backed_up = restored.items(tables), tables.scan(tables.restored)
+    expected = {key: complete(item) for key, item in backed_up.items()}
+    records = {key for key in expected if key in live and expected[key]["type"]["S"] in RECORDS}
+    delivered = {key for key in restored.lost["errors"] if expected[key]["type"]["S"] == "delivered"}
+    assert records >= {key for key in restored.lost["errors"] if expected[key]["type"]["S"] in RECORDS}
     for key in records | delivered:
-        assert live[key] == restored[key]
-    for endpoint in (accident.webhook, accident.listener):
+        assert live[key] == expected[key]
+    for endpoint in (restored.webhook, restored.listener):
         while endpoint.receive(0):
             pass
     # The stream is processed in order: a new error arrives after any that were restored.
-    [recorded] = accident.record(accident.workflows[0], 1)
-    received = accident.webhook.receive(PATIENCE)
+    [recorded] = restored.record(restored.workflows[0], 1)
+    received = restored.webhook.receive(PATIENCE)
     assert received
-    verified = standardwebhooks.Webhook(accident.secret).verify(received.body, received.headers)
+    verified = standardwebhooks.Webhook(restored.secret).verify(received.body, received.headers)
     assert verified["_id"] == recorded
-    credential = accident.new_credential(accident.joe, "new shop")
-    received = accident.listener.receive(PATIENCE)
+    credential = restored.new_credential(restored.joe, "new shop")
+    received = restored.listener.receive(PATIENCE)
     assert received
     event = json.loads(received.body)
     assert (event["type"], event["data"]["credentialId"]) == ("credential.created", credential)
-    accident.environment.call("DELETE", f"/users/{accident.joe}/credentials/{credential}")
+    restored.environment.call("DELETE", f"/users/{restored.joe}/credentials/{credential}")
 
 
-def test_a_repeated_restore_changes_nothing(accident: Accident) -> None:
+def test_a_repeated_restore_changes_nothing(restored: Accident) -> None:
     def unattended(tables: Tables) -> Items:
         # A drain changes the health of a destination at any time.
-        return {key: item for key, item in accident.items(tables).items() if not key[1].startswith("health#")}
+        return {key: item for key, item in restored.items(tables).items() if not key[1].startswith("health#")}
 
-    for tables in (accident.directory, accident.errors):
+    for tables in (restored.directory, restored.errors):
         before = unattended(tables)
         code, output = tables.restore(APPLY="1", DELETED="restore")
         assert code == 0, output
@@ -631,71 +645,71 @@ def test_a_repeated_restore_changes_nothing(accident: Accident) -> None:
         assert unattended(tables) == before
 
 
-def test_the_api_shows_everything_as_before(accident: Accident) -> None:
-    assert accident.snapshot() == accident.shown
-    count = (f"env#{accident.environment.id}#destinations", "count")
-    assert accident.items(accident.directory)[count]["destinations"] == {"N": "4"}
-    token = accident.environment.call("GET", f"/users/{accident.joe}/token")["token"]
-    assert tenon.Api(accident.stack.url, token).call("GET", "/session").status == 200
+def test_the_api_shows_everything_as_before(restored: Accident) -> None:
+    assert restored.snapshot() == restored.shown
+    count = (f"env#{restored.environment.id}#destinations", "count")
+    assert restored.items(restored.directory)[count]["destinations"] == {"N": "4"}
+    token = restored.environment.call("GET", f"/users/{restored.joe}/token")["token"]
+    assert tenon.Api(restored.stack.url, token).call("GET", "/session").status == 200
 
 
-def test_restored_secrets_can_be_used(accident: Accident) -> None:
-    for number, credential in enumerate(accident.credentials[:3]):
-        path = f"/users/{accident.joe}/credentials/{credential}/reveal"
-        revealed = accident.environment.engine.call("POST", path)
+def test_restored_secrets_can_be_used(restored: Accident) -> None:
+    for number, credential in enumerate(restored.credentials[:3]):
+        path = f"/users/{restored.joe}/credentials/{credential}/reveal"
+        revealed = restored.environment.engine.call("POST", path)
         assert revealed.status == 200, revealed
         assert revealed.body["data"] == {"token": f"token of shop {number}"}
-    [recorded] = accident.record(accident.workflows[1], 1)
+    [recorded] = restored.record(restored.workflows[1], 1)
     # Earlier errors may arrive late.
-    while (event := accident.bus.receive(PATIENCE)) and event["detail"]["_id"] != recorded:
+    while (event := restored.bus.receive(PATIENCE)) and event["detail"]["_id"] != recorded:
         pass
     assert event
 
 
-def test_deletions_and_revocations_are_not_reverted(accident: Accident) -> None:
+def test_deletions_and_revocations_are_not_reverted(restored: Accident) -> None:
     def status(method: str, path: str) -> int:
-        return accident.environment.backend.call(method, path).status
+        return restored.environment.backend.call(method, path).status
 
-    assert status("GET", f"/users/{accident.deleted}") == 404
+    assert status("GET", f"/users/{restored.deleted}") == 404
     assert status("GET", "/users/deleted") == 404
-    assert status("GET", f"/users/{accident.joe}/credentials/{accident.credentials[3]}") == 404
-    assert status("GET", f"/workflows/{accident.workflows[3]}") == 404
-    assert status("GET", f"/destinations/{accident.deleted_destination}") == 404
+    assert status("GET", f"/users/{restored.joe}/credentials/{restored.credentials[3]}") == 404
+    assert status("GET", f"/workflows/{restored.workflows[3]}") == 404
+    assert status("GET", f"/destinations/{restored.deleted_destination}") == 404
     assert status("GET", "/users/renamed") == 404
-    assert accident.environment.call("GET", f"/users/{accident.disabled}")["status"] == "disabled"
-    assert accident.revoked.call("GET", "/environment").status in (401, 403)
-    assert status("GET", f"/users/{accident.joe}/installations/uninstalled") == 404
-    deleted = [accident.installed[name][0] for name in ("reduced", "shrunk", "recreated")]
-    deleted += [id_ for name in ("uninstalled", "replaced", "of-deleted") for id_ in accident.installed[name]]
+    assert restored.environment.call("GET", f"/users/{restored.disabled}")["status"] == "disabled"
+    assert restored.revoked.call("GET", "/environment").status in (401, 403)
+    assert status("GET", f"/users/{restored.joe}/installations/uninstalled") == 404
+    deleted = [restored.installed[name][0] for name in ("reduced", "shrunk", "recreated")]
+    deleted += [id_ for name in ("uninstalled", "replaced", "of-deleted") for id_ in restored.installed[name]]
     assert {status("GET", f"/workflows/{id_}") for id_ in deleted} == {404}
-    listed = accident.items(accident.directory)[accident.installations["reduced"]]["workflows"]["L"]
-    assert [workflow["M"]["workflowId"]["S"] for workflow in listed] == accident.installed["reduced"][1:]
-    recreated = accident.environment.call("GET", f"/users/{accident.renamed}/installations/recreated")
+    listed = restored.items(restored.directory)[restored.installations["reduced"]]["workflows"]["L"]
+    assert [workflow["M"]["workflowId"]["S"] for workflow in listed] == restored.installed["reduced"][1:]
+    recreated = restored.environment.call("GET", f"/users/{restored.renamed}/installations/recreated")
     assert sorted(workflow["key"] for workflow in recreated["workflows"]) == sorted(KEYS)
     # The former name of a workflow stays free.
-    named = {"userId": accident.joe, "name": accident.former_name}
-    accident.environment.call("POST", "/workflows", named, 201)
-    partition, _ = accident.key_of_user(accident.deleted)
-    assert not [key for key in accident.items(accident.directory) if key[0] == partition]
+    named = {"userId": restored.joe, "name": restored.former_name}
+    restored.environment.call("POST", "/workflows", named, 201)
+    partition, _ = restored.key_of_user(restored.deleted)
+    assert not [key for key in restored.items(restored.directory) if key[0] == partition]
 
 
-def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(accident: Accident) -> None:
-    deliveries = accident.deliveries()
-    lost = deliveries.keys() & set(accident.lost["errors"])
+def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(restored: Accident) -> None:
+    deliveries = restored.deliveries()
+    lost = deliveries.keys() & set(restored.lost["errors"])
     assert {deliveries[key] for key in lost} == {"cancelled"}
     assert any("#user#" in sk for _, sk in lost)
     # The health of the destination was lost with the lease of its drain.
-    assert "leasedUntil" not in accident.items(accident.directory)[accident.health]
+    assert "leasedUntil" not in restored.items(restored.directory)[restored.health]
     # Their records are read between the two writes of a copy too.
-    rules, items = accident.rules_of_errors(), accident.items(accident.errors)
+    rules, items = restored.rules_of_errors(), restored.items(restored.errors)
     for record in {record for key in lost for record in rules.keys_of_records(items[key])}:
         restoring = {"S": RECORDS[items[record]["type"]["S"]]}
-        accident.errors.dynamodb.put_item(TableName=accident.errors.live, Item={**items[record], "type": restoring})
-    accident.failing.answers[:] = [204]
-    accident.run_drains(enabled=True)
-    path = f"/destinations/{accident.failing_destination}"
-    accident.environment.call("POST", f"{path}/replay", {"cancelled": True}, 202)
-    wait(lambda: {accident.deliveries()[key] for key in lost} == {"delivered"}, PATIENCE, "they are delivered")
+        restored.errors.dynamodb.put_item(TableName=restored.errors.live, Item={**items[record], "type": restoring})
+    restored.failing.answers[:] = [204]
+    restored.run_drains(enabled=True)
+    path = f"/destinations/{restored.failing_destination}"
+    restored.environment.call("POST", f"{path}/replay", {"cancelled": True}, 202)
+    wait(lambda: {restored.deliveries()[key] for key in lost} == {"delivered"}, PATIENCE, "they are delivered")
 
 
 def test_damaged_items_are_named_and_keep_no_other_from_being_restored(
