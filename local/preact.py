@@ -30,7 +30,7 @@ EXPORTED = {
 def main() -> None:
     """Runs the command of the arguments."""
     if not PACKAGE.is_dir():
-        without_node("the check of Preact")
+        without_node("Preact")
         return
     text = module()
     match sys.argv[1:]:

@@ -5,7 +5,7 @@ export interface InstallParams {
   /** Integration to show. Without it, the modal shows the catalogue. */
   integrationId?: string | undefined;
   /** Called once: after an installation or a change, or when the user closes the modal. */
-  callback?(response: { success: boolean }): void;
+  callback?: ((response: { success: boolean }) => void) | undefined;
   /** Ignored: the page always shows the accounts. */
   alwaysShowAuthentication?: boolean | undefined;
   /** Ignored: the page shows the installation if there is one. */
@@ -33,7 +33,7 @@ export interface AuthenticateParams {
    * Called once: after an installation or a change, or when the user closes the modal. There is no
    * `connectionId`.
    */
-  callback?(response: { success: boolean; credentialId?: string }): void;
+  callback?: ((response: { success: boolean; credentialId?: string }) => void) | undefined;
   /** @deprecated Not supported: pass `app` or `integrationId`. */
   category?: string | undefined;
   /** @deprecated Not supported. */

@@ -112,7 +112,7 @@ type Optional<Options> = { [Name in keyof Options]?: Options[Name] | null | unde
 
 /** Options of the page in the modal. */
 export interface PageOptions extends Optional<{
-  /** Base URL of the API. Required if the script is part of a bundle. */
+  /** Base URL of the API. Defaults to the API that served the script; required for other copies. */
   url: string;
   /** Integration to show. Without it, the modal shows the catalogue. */
   integrationId: string;

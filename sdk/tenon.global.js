@@ -41,7 +41,7 @@ return href.startsWith(origin) && ORIGIN.test(origin) && origin !== globalThis.o
 integrationId: [(value) => typeof value === "string" && value, "must be a string"],
 view: oneOf("catalogue", "installation", "errors"),
 mode: oneOf("read", "install", "manage"),
-theme: [() => true],
+theme: [(value) => [toJson(value)], "must be JSON"],
 lang: [(value) => typeof value === "string", "must be a string"],
 texts: object,
 prefill: object,
@@ -109,9 +109,14 @@ const options = toJson({ ...rest, inline: Boolean(mount), connects: connect && t
 const page = pageUrl(url, origins);
 const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
 if (options.lang && !languageOf(options.lang)) console.warn(`tenon: lang ${options.lang} has no texts`);
-const replaced = Object.entries(options.texts ?? {}).filter(([name, value]) => TEXTS.en[name] && typeof value === "string");
-const texts = { ...TEXTS[lang], ...Object.fromEntries(replaced) };
-const language = !replaced.length && { lang };
+const texts = { ...TEXTS[lang] };
+let language = { lang };
+for (const name of Object.keys(texts)) {
+if (typeof options.texts?.[name] === "string") {
+texts[name] = options.texts[name];
+language = {};
+}
+}
 const narrow = matchMedia("(max-width: 640px)");
 let height = mount ? 320 : 480;
 let port;

@@ -46,7 +46,7 @@ const RULES = {
   view: oneOf("catalogue", "installation", "errors"),
   mode: oneOf("read", "install", "manage"),
   // The page ignores an invalid theme, with a warning.
-  theme: [() => true],
+  theme: [(value) => [toJson(value)], "must be JSON"],
   lang: [(value) => typeof value === "string", "must be a string"],
   texts: object,
   prefill: object,
@@ -120,10 +120,15 @@ function open(given) {
   const page = pageUrl(url, origins);
   const lang = [options.lang ?? "", ...navigator.languages].map(languageOf).find(Boolean) ?? "en";
   if (options.lang && !languageOf(options.lang)) console.warn(`tenon: lang ${options.lang} has no texts`);
-  const replaced = Object.entries(options.texts ?? {}).filter(([name, value]) => TEXTS.en[name] && typeof value === "string");
-  const texts = { ...TEXTS[lang], ...Object.fromEntries(replaced) };
+  const texts = { ...TEXTS[lang] };
   // That of replaced texts is not known.
-  const language = !replaced.length && { lang };
+  let language = { lang };
+  for (const name of Object.keys(texts)) {
+    if (typeof options.texts?.[name] === "string") {
+      texts[name] = options.texts[name];
+      language = {};
+    }
+  }
   const narrow = matchMedia("(max-width: 640px)");
   let height = mount ? 320 : 480;
   let port;

@@ -59,7 +59,8 @@ where
         self.entries.invalidate(key);
     }
 
-    /// Returns the value of a key. Reads it if it is not cached.
+    /// Returns the value of a key. Reads it if it is not cached. Concurrent callers may each read
+    /// it: a function serves one request at a time.
     pub async fn get_or_read<E, F>(&self, key: K, read: impl FnOnce() -> F) -> Result<V, E>
     where
         F: Future<Output = Result<V, E>>,

@@ -8,8 +8,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SDK = ROOT / "sdk"
 # Sources of the projects, and the packages that they require.
 SOURCES = ROOT / "tests" / "sdk"

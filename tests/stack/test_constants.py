@@ -2,12 +2,12 @@
 
 import math
 import re
-from pathlib import Path
 
 import status
+from paths import ROOT
 from recovery import directory
 
-SHARED = Path(__file__).resolve().parents[2] / "shared/src"
+SHARED = ROOT / "shared/src"
 
 
 def constant(file: str, name: str) -> int:

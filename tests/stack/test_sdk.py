@@ -826,9 +826,9 @@ def test_invalid_options_are_named(host: Host) -> None:
         assert message.startswith("tenon: "), options
         assert message.count(";") == len(problems) - 1, message
         assert all(problem in message for problem in problems), (options, message)
-    for circular in ("prefill", "texts"):
+    for circular, rule in (("prefill", "an object"), ("texts", "an object"), ("theme", "JSON")):
         [kind, message] = host.run("const a = {}; a.a = a; " + script % f"{{ token, {circular}: a }}")
-        assert (kind, message) == ("TypeError", f"tenon: {circular} must be an object")
+        assert (kind, message) == ("TypeError", f"tenon: {circular} must be {rule}")
     assert not host.is_open()
     assert host.run("return calls") == 0
 
@@ -1001,6 +1001,7 @@ def test_changed_attributes_change_the_theme_or_reopen_the_inline_page(host: Hos
     host.run(f"{ELEMENT}.setAttribute('view', 'errors'); {ELEMENT}.removeAttribute('inline')")
     host.settle()
     assert not host.is_open()
+    assert host.run("return events") == []
 
 
 def test_changed_attributes_apply_to_the_next_dialog(host: Host) -> None:

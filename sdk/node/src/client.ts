@@ -153,7 +153,7 @@ export class Tenon {
     let { query } = input;
     for (;;) {
       const { body } = await this.#send("GET", path, { ...input, query });
-      const page = body as { data?: unknown; errors?: unknown; cursor?: string };
+      const page = body as { data?: unknown; errors?: unknown; cursor?: string | null };
       const items = page.data ?? page.errors;
       if (!Array.isArray(items)) {
         throw new TenonError(200, { detail: "the response is not a page of a list: check the URL of the API" });

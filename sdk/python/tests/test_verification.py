@@ -135,6 +135,7 @@ def test_token_with_a_known_key_does_not_wait_for_a_key_set_that_others_request(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (jwk, sign), asked, ended = key_pair(), threading.Event(), threading.Event()
+    monkeypatch.setattr(tokens, "_KEY_SET_TIMEOUT", 60)
 
     def hang(request: BaseHTTPRequestHandler) -> None:
         asked.set()
@@ -212,8 +213,10 @@ class CountingLock:
         self._lock.release()
 
 
-def test_verifications_that_wait_for_the_key_set_share_its_failure() -> None:
+def test_verifications_that_wait_for_the_key_set_share_its_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     (_, sign), ended = key_pair(), threading.Event()
+    monkeypatch.setattr(tokens, "_KEY_SET_TIMEOUT", 60)
+    failures: list[jwt.PyJWTError] = []
 
     def hang(request: BaseHTTPRequestHandler) -> None:
         ended.wait(60)
@@ -225,8 +228,9 @@ def test_verifications_that_wait_for_the_key_set_share_its_failure() -> None:
         verifier._key_set._reading = lock
 
         def verify() -> None:
-            with pytest.raises(jwt.PyJWKClientConnectionError):
+            with pytest.raises(jwt.PyJWKClientConnectionError) as raised:
                 verifier.verify(sign())
+            failures.append(raised.value)
 
         threads = [threading.Thread(target=verify) for _ in range(5)]
         for thread in threads:
@@ -236,6 +240,7 @@ def test_verifications_that_wait_for_the_key_set_share_its_failure() -> None:
         ended.set()
         for thread in threads:
             thread.join(60)
+    assert len(failures) == len(threads)
     assert len(server.received) == 1
 
 
@@ -246,6 +251,13 @@ def test_unreadable_key_set_says_nothing_about_the_token(document: Any) -> None:
         verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
         with pytest.raises(jwt.PyJWKClientConnectionError):
             verifier.verify(sign())
+
+
+def test_key_with_an_unreadable_id_hides_no_other() -> None:
+    (jwk, sign), (other, _) = key_pair(), key_pair()
+    with FakeServer(answer(200, {"keys": [{**other, "kid": []}, jwk]})) as server:
+        verifier = TokenVerifier(server.url, issuer=ISSUER, environment_id="environment")
+        assert verifier.verify(sign())["sub"] == "user"
 
 
 def test_key_set_of_this_machine_is_not_read_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,8 @@ use super::{
 /// Maximum number of workflows of an installation, including those that the integration no longer
 /// has. They are deleted in one transaction, of at most 100 items (AWS limit).
 pub const MAX_INSTALLED_WORKFLOWS: usize = MAX_WORKFLOWS + 4;
-/// Maximum number of credentials that an installation remembers to have created, and that are
-/// deleted with it in the same transaction.
+/// Maximum number of credentials that an installation creates, and that are deleted with it in the
+/// same transaction.
 pub const MAX_CREATED_CREDENTIALS: usize = 8;
 
 // The check of the user; the installation with its tombstone and event; each workflow with its

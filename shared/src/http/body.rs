@@ -1,7 +1,5 @@
 //! JSON bodies: text, syntax and duplicate members.
 
-use std::borrow::Cow;
-
 use axum::body::{Body, to_bytes};
 use http::{Request, header};
 use serde::{
@@ -113,7 +111,7 @@ impl<'de, S: AsRef<str>> Visitor<'de> for ValueAt<'_, S> {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let Some((name, rest)) = self.0.split_first() else { return Ok(None) };
         let mut found = None;
-        while let Some(member) = members.next_key::<Cow<'_, str>>()? {
+        while let Some(member) = members.next_key::<String>()? {
             if member == name.as_ref() {
                 found = members.next_value_seed(ValueAt(rest))?;
             } else {

@@ -282,11 +282,15 @@ impl Current {
     fn defects_of_number(&self, request: &PutInstallation) -> Vec<Defect> {
         let created = self.before.iter().flat_map(|before| &before.created_credentials);
         let existing = created.filter(|id| self.exists(id)).count();
-        let new = request.credentials.0.iter().filter_map(|(name, source)| match source {
-            CredentialSource::Data(data) if self.replaced(name, data).is_none() => Some((name, data.is_new)),
-            _ => None,
+        let types = self.integration.content.credential_types.iter().filter(|one| !one.fields.is_empty());
+        let new = types.filter_map(|CredentialType { credential_type, .. }| {
+            let name = credential_type.as_str();
+            match request.credentials.0.get(name)? {
+                CredentialSource::Data(data) => self.replaced(name, data).is_none().then_some((name, data.is_new)),
+                CredentialSource::Existing(_) => None,
+            }
         });
-        let new: Vec<(&String, bool)> = new.collect();
+        let new: Vec<(&str, bool)> = new.collect();
         if existing + new.len() <= MAX_CREATED_CREDENTIALS {
             return Vec::new();
         }
@@ -294,9 +298,8 @@ impl Current {
             "is not possible: the installation would have created more than {MAX_CREATED_CREDENTIALS} credentials; \
              use or delete one of them"
         );
-        let defect = |(name, is_new): (&String, bool)| match is_new {
-            true => Defect::new(&["credentials", name, "new"], detail.clone()),
-            false => Defect::new(&["credentials", name], detail.clone()),
+        let defect = |(name, is_new)| {
+            Defect::new(&["credentials", name, if is_new { "new" } else { "credentialId" }], detail.clone())
         };
         new.into_iter().map(defect).collect()
     }

@@ -102,6 +102,7 @@ struct CredentialInput {
 /// Maximum number of attempts while concurrent requests change the installation or take the names
 /// of its workflows.
 const MAX_ATTEMPTS: u32 = 20;
+
 impl FromJson for Credentials {
     fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
         location.pairs(value, MAX_CREDENTIAL_TYPES, CredentialSource::from_json).map(Self)

@@ -143,7 +143,7 @@ class Caller:
                 raise TenonError(200, {"detail": "the response is not a page of a list: check the URL of the API"})
             yield from items
             cursor = page.get("cursor")
-            if cursor is None:
+            if not cursor:
                 return
             # The cursor is behind the items that were skipped.
             query = {**query, "skip": None}

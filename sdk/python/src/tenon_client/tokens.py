@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Tenon's documents ask to cache the key set for at most five minutes.
 _KEY_SET_MAX_AGE = 300
-# Seconds within which the key set must arrive: concurrent verifications wait for it.
+# Seconds for each step of reading the key set, for which concurrent verifications wait.
 _KEY_SET_TIMEOUT = 5
 # Seconds in which unknown keys do not request the key set again, after it was read and after that
 # failed.
@@ -126,7 +126,7 @@ class _KeySet:
         except (httpx.HTTPError, jwt.PyJWTError, ValueError, AttributeError) as error:
             self._failed_at = time.monotonic()
             raise jwt.PyJWKClientConnectionError(f"the key set cannot be read: {error}") from error
-        self._keys = {key.key_id: key.key for key in key_set.keys}
+        self._keys = {key.key_id: key.key for key in key_set.keys if isinstance(key.key_id, str)}
         self._read_at = time.monotonic()
 
 

@@ -75,19 +75,6 @@ where
     }
 }
 
-/// Error of a read that others share, such as one of a cache.
-impl From<Arc<Self>> for StoreError {
-    fn from(error: Arc<Self>) -> Self {
-        let wrap = match *error {
-            Self::Busy(_) => Self::Busy,
-            Self::Refused(_) => Self::Refused,
-            Self::Unfit(_) => Self::Unfit,
-            Self::Malformed(_) => Self::Malformed,
-        };
-        wrap(error.into())
-    }
-}
-
 /// Error codes of requests that may succeed when they are repeated.
 const TRANSIENT_CODES: [&str; 10] = [
     "ProvisionedThroughputExceededException",

@@ -620,7 +620,7 @@ async fn largest_installation_is_created_changed_and_deleted_in_one_transaction(
     here.acme.backend.delete(&path).await.is(200);
     let mixed = json!({ "t3": { "data": {} }, "t4": { "data": {}, "new": true } });
     let refused = here.put(json!({ "credentials": mixed })).await;
-    refused.is_problem(422, "validation").names(&["/credentials/t3", "/credentials/t4/new"]);
+    refused.is_problem(422, "validation").names(&["/credentials/t3/credentialId", "/credentials/t4/new"]);
     here.put(json!({ "credentials": { "t3": { "data": {} } } })).await.is(200);
     assert_eq!(here.credentials().await.len(), 8);
 
