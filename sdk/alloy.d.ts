@@ -1,11 +1,14 @@
 // Types of alloy.js.
 
+/** Function with one parameter, which may have the type that the replaced package documents. */
+type Callback<Response> = { call(response: Response): void }["call"];
+
 /** Parameters of `install`, `edit` and `update`. */
 export interface InstallParams {
   /** Integration to show. Without it, the modal shows the catalogue. */
   integrationId?: string | undefined;
   /** Called once: after an installation or a change, or when the user closes the modal. */
-  callback?: ((response: { success: boolean }) => void) | undefined;
+  callback?: Callback<{ success: boolean }> | undefined;
   /** Ignored: the page always shows the accounts. */
   alwaysShowAuthentication?: boolean | undefined;
   /** Ignored: the page shows the installation if there is one. */
@@ -33,7 +36,7 @@ export interface AuthenticateParams {
    * Called once: after an installation or a change, or when the user closes the modal. There is no
    * `connectionId`.
    */
-  callback?: ((response: { success: boolean; credentialId?: string }) => void) | undefined;
+  callback?: Callback<{ success: boolean; credentialId?: string }> | undefined;
   /** @deprecated Not supported: pass `app` or `integrationId`. */
   category?: string | undefined;
   /** @deprecated Not supported. */

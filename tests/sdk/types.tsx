@@ -73,6 +73,7 @@ export function replaceAlloy(): void {
     alloy.setToken("token");
     alloy.install({ integrationId: "shopify", callback: ({ success }) => success.valueOf() });
     alloy.authenticate({ app: "shopify", callback: ({ credentialId }) => credentialId?.trim() });
+    alloy.install({ callback: undefined });
     // Written for the replaced package.
     alloy.authenticate({
         app: "shopify",

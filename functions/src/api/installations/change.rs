@@ -277,8 +277,8 @@ impl Current {
         defects
     }
 
-    /// Returns why the installation cannot create all new credentials. It deletes all that it
-    /// created, so that it may not create more.
+    /// Returns why the installation cannot create all new credentials. Uninstalling deletes all of
+    /// them in one transaction, so that their number is limited.
     fn defects_of_number(&self, request: &PutInstallation) -> Vec<Defect> {
         let created = self.before.iter().flat_map(|before| &before.created_credentials);
         let existing = created.filter(|id| self.exists(id)).count();
