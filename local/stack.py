@@ -57,6 +57,8 @@ def collect(folder: Path) -> str:
     template = (ROOT / "template.yaml").read_text()
     names = paths.functions()
     if profile := os.environ.get("TENON_PROFILE"):
+        if not (TARGET / profile / names[0]).exists():
+            sys.exit(f"There are no functions in {TARGET / profile}: build them first")
         functions = [(TARGET / profile / name).read_bytes() for name in names]
     else:
         local = (TARGET / "debug/local").read_bytes()

@@ -121,12 +121,13 @@ def run(command: list[str], expects_logs: bool = False) -> int:
     With `expects_logs`, empty logs are an error: no secret would be found in them.
     """
     folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
-    stack.collect(folder)
-    print("starting a local AWS and deploying template.yaml to it (about half a minute) …", flush=True)
-    local = emulator.start(folder, persist=False)
+    local: emulator.Emulator | None = None
     browser: Browser | None = None
     code: int | None = None
     try:
+        stack.collect(folder)
+        print("starting a local AWS and deploying template.yaml to it (about half a minute) …", flush=True)
+        local = emulator.start(folder, persist=False)
         deployed = stack.deploy(local, folder)
         keys = customer.make_keys(local, "tenon-test", "tenon-test-*")
         environment = {
@@ -154,8 +155,9 @@ def run(command: list[str], expects_logs: bool = False) -> int:
         if browser:
             browser.process.terminate()
             browser.process.wait()
-        local.stop()
-        if code == 0:
+        if local:
+            local.stop()
+        if code == 0 or not (folder / "emulator.log").exists():
             shutil.rmtree(folder, ignore_errors=True)
         else:
             for program in (*folder.glob("local-*"), folder / "functions"):
