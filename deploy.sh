@@ -222,9 +222,13 @@ create_bucket() {
     ! aws s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" >/dev/null 2>&1 || return 0
     local location=()
     [ "$region" = us-east-1 ] || location=(--create-bucket-configuration "LocationConstraint=$region")
-    # S3 encrypts the objects of new buckets, and blocks public access to them.
-    aws s3api create-bucket --bucket "$bucket" --object-ownership BucketOwnerEnforced ${location[@]+"${location[@]}"} \
-        >/dev/null || stop "The bucket $bucket cannot be created. Name another one of your account with --bucket."
+    {
+        aws s3api create-bucket --bucket "$bucket" --object-ownership BucketOwnerEnforced ${location[@]+"${location[@]}"} &&
+            aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
+                BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true &&
+            aws s3api put-bucket-encryption --bucket "$bucket" --server-side-encryption-configuration \
+                '{"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}'
+    } >/dev/null || stop "The bucket $bucket cannot be created. Name another one of your account with --bucket."
 }
 
 deploy_with_aws() {

@@ -8,6 +8,6 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
 
 
-def functions() -> list[str]:
+def function_names() -> list[str]:
     """Returns the names of the binaries of the functions."""
     return sorted(source.stem for source in (ROOT / "functions/src/bin").glob("*.rs"))

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from paths import ROOT, TARGET, functions
+from paths import ROOT, TARGET, function_names
 
 MEGABYTE = 1_000_000
 LARGEST_CRATES = 10
@@ -51,7 +51,7 @@ def zipped(path: Path) -> int:
 
 def sizes(of: Callable[[str], Path]) -> dict[str, tuple[int, int]]:
     """Returns the uncompressed and compressed size in bytes of each function that is built."""
-    names = functions()
+    names = function_names()
     found = {name: path for name in names if (path := of(name)).is_file()}
     with ThreadPoolExecutor() as pool:
         compressed = pool.map(zipped, found.values())

@@ -18,9 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import paths
 from emulator import REGION, Emulator
-from paths import ROOT, TARGET
+from paths import ROOT, TARGET, function_names
 from samcli.yamlhelper import yaml_parse
 
 LOCAL = ROOT / ".local"
@@ -55,7 +54,7 @@ def collect(folder: Path) -> str:
     TENON_PROFILE. The copy of the template refers to zips of them instead of to the release build.
     """
     template = (ROOT / "template.yaml").read_text()
-    names = paths.functions()
+    names = function_names()
     if profile := os.environ.get("TENON_PROFILE"):
         if not (TARGET / profile / names[0]).exists():
             sys.exit(f"There are no functions in {TARGET / profile}: build them first")

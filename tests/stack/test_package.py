@@ -177,6 +177,9 @@ def test_a_package_deploys_with_the_aws_cli(package: Path, emulator: Emulator) -
     deploy(emulator, package, "packaged-by-aws", {})
     [bucket] = [name for name in buckets(emulator) if name.startswith("tenon-packages-")]
     assert bucket == "tenon-packages-111111111111-us-east-1"
+    blocked = emulator.client("s3").get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert all(blocked.values())
+    assert emulator.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     [rule] = emulator.client("s3").get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"]["Rules"]
     assert rule == {"ObjectOwnership": "BucketOwnerEnforced"}
 
