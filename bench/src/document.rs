@@ -155,7 +155,7 @@ pub fn requests(warm: &[Warm], signature: &Spread) -> String {
         "\n## Warm requests\n\nProcessor time of a request in µs, its AWS calls, and the processor time of a minimal handler. The minimal handler makes the\n\
          same AWS calls sequentially with prepared bodies, ignores their responses, and returns a prepared response. Functions that make\n\
          concurrent calls can take less. If batches or transactions only put items, a second minimal handler starts from prepared items,\n\
-         which the SDK serializes.\n\n\
+         which the SDK serializes. The handlers that are compared with `errors_record` have its allocator.\n\n\
          | function | µs | minimal | × minimal | × minimal with items | AWS calls |\n|---|---|---|---|---|---|\n{}\n\
          A signature with ES256, including parsing of the key as in `users_token`, takes {signature} µs.\n",
         rows.collect::<String>()

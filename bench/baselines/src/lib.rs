@@ -1,5 +1,7 @@
 //! Baselines: handwritten programs that the benchmarks compare with the functions. This library
-//! holds the types that they share.
+//! holds what they share.
+
+pub mod minimal;
 
 use serde::{Deserialize, Serialize};
 

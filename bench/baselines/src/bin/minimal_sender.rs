@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use aws_lambda_events::event::sqs::SqsEvent;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use baselines::Document;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -14,9 +15,9 @@ use http_body_util::{BodyExt, Full};
 use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::rt::TokioExecutor;
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
+use ring::hmac;
 use serde::Deserialize;
 use serde_json::json;
-use standardwebhooks::Webhook;
 
 /// Message with the workflow and id of each error.
 #[derive(Deserialize)]
@@ -39,7 +40,7 @@ async fn main() -> Result<(), Error> {
     let connector = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let (table, url) = (std::env::var("ERRORS_TABLE")?, std::env::var("URL")?);
-    let signer = Webhook::from_bytes(vec![7; 32])?;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
     run(service_fn(async |event: LambdaEvent<SqsEvent>| {
         let mut keys = Vec::new();
         for record in event.payload.records {
@@ -63,7 +64,10 @@ async fn main() -> Result<(), Error> {
             let error: Document = serde_dynamo::from_item(item)?;
             let body = serde_json::to_vec(&error)?;
             // The receiver ignores the timestamp.
-            let signature = signer.sign(&error.id, 0, &body)?;
+            let mut content = hmac::Context::with_key(&key);
+            content.update(format!("{}.0.", error.id).as_bytes());
+            content.update(&body);
+            let signature = format!("v1,{}", BASE64_STANDARD.encode(content.sign()));
             let request = Request::post(&url)
                 .header("content-type", "application/json")
                 .header("webhook-id", error.id)
