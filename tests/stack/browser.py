@@ -1,11 +1,12 @@
 """Client of a browser, through the WebDriver protocol."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Self
+
+from waiting import wait
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 ESCAPE, TAB, ENTER = "\ue00c", "\ue004", "\ue007"
@@ -131,12 +132,12 @@ class Browser:
         """Returns the messages of the console since the last call."""
         return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})]
 
-    def wait(self, script: str, *arguments: Any, seconds: float = 60) -> Any:
+    def wait(self, script: str, *arguments: Any) -> Any:
         """Waits until a script returns a true value, and returns it."""
-        return wait(lambda: self.run(script, *arguments), seconds, script)
+        return wait(lambda: self.run(script, *arguments), script)
 
 
-def act(action: Callable[[], str | None], seconds: float, describe: Callable[[], str]) -> None:
+def act(action: Callable[[], str | None], describe: Callable[[], str]) -> None:
     """Repeats an action until it returns no reason for a failure, or fails with the last reason."""
     reason: str | None = None
 
@@ -149,16 +150,6 @@ def act(action: Callable[[], str | None], seconds: float, describe: Callable[[],
         return reason is None
 
     try:
-        wait(done, seconds, "action")
+        wait(done, "action")
     except AssertionError as error:
         raise AssertionError(f"{reason}\n{describe()}") from error
-
-
-def wait(condition: Callable[[], Any], seconds: float, name: str, pause: float = 0.02) -> Any:
-    """Waits until a condition returns a true value, and returns it."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} seconds: {name}"
-        time.sleep(pause)
-        pause = max(pause, min(pause * 1.3, 0.2))
-    return value

@@ -6,8 +6,7 @@ local/test.py, with a stack of their own, because some of them change its settin
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterator
-from datetime import datetime
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,9 +15,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "local"))
 
 import clients
-import tenon
 from browser import Browser
+from deployed import Environment, NewEnvironment
 from emulator import Emulator
+from modal import CATALOGUE, Site, User
 from sdk_package import pack
 from stack import Stack
 from template import Template
@@ -84,41 +84,47 @@ def browser(started_browser: Browser) -> Browser:
     return started_browser
 
 
-class Environment:
-    """An environment of the deployed stack, with an API for each kind of key."""
-
-    def __init__(self, emulator: Emulator, stack: Stack) -> None:
-        self.id = tenon.make_environment(emulator, stack, "acme", "test")
-        keys = (tenon.make_key(emulator, stack, self.id, scope, [scope]) for scope in ("manage", "engine"))
-        self.backend, self.engine = (tenon.Api(stack.url, key) for key in keys)
-
-    def call(self, method: str, path: str, body: dict | None = None, status: int = 200) -> dict:
-        """Calls the API as the back end, and returns the body of a response with this status."""
-        answer = self.backend.call(method, path, body)
-        assert answer.status == status, answer
-        return answer.body
-
-
-NewEnvironment = Callable[[], Environment]
-
-
-def timestamp(at: datetime) -> str:
-    """Returns a time as Tenon writes it."""
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def run_schedule(emulator: Emulator, function: str, *, enabled: bool) -> None:
-    """Starts or stops invocations of a function by its schedule."""
-    events = emulator.client("events")
-    arn = emulator.client("lambda").get_function_configuration(FunctionName=function)["FunctionArn"]
-    [rule] = events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
-    (events.enable_rule if enabled else events.disable_rule)(Name=rule)
-
-
 @pytest.fixture
 def new_environment(emulator: Emulator, stack: Stack) -> NewEnvironment:
     """Creates environments."""
     return lambda: Environment(emulator, stack)
+
+
+@pytest.fixture(scope="session")
+def modal_site(started_browser: Browser, emulator: Emulator, stack: Stack) -> Site:
+    """Host pages of the modal, and an environment with a catalogue."""
+    environment = Environment(emulator, stack)
+    for integration, content in CATALOGUE.items():
+        environment.call("PUT", f"/integrations/{integration}", content, 201)
+    return Site(started_browser, environment, stack.url)
+
+
+@pytest.fixture
+def site(browser: Browser, modal_site: Site) -> Iterator[Site]:
+    """The host page of the modal, newly loaded. Scripts of all pages must not have failed."""
+    browser.resize(1000, 800)
+    modal_site.front.requests.clear()
+    modal_site.load()
+    modal_site.host.token, modal_site.host.token_requests = lambda: None, 0
+    browser.log()
+    yield modal_site
+    modal_site.front.repair()
+    modal_site.host.next_tokens.clear()
+    problems = ("Uncaught", "TypeError", "ReferenceError", "Content Security Policy")
+    lines = [line for line in browser.log() if "frame-ancestors" not in line]
+    assert [line for line in lines if any(problem in line for problem in problems)] == []
+
+
+@pytest.fixture
+def user(site: Site) -> User:
+    """User of the host page of the modal."""
+    return site.sign_in(site.new_user())
+
+
+@pytest.fixture(scope="module")
+def other_environment(emulator: Emulator, stack: Stack) -> Environment:
+    """An environment whose settings the tests of a file change."""
+    return Environment(emulator, stack)
 
 
 @pytest.fixture(scope="session")

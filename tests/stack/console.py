@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 import tenon
-from browser import Browser, act, wait
-from conftest import Environment
+from browser import Browser, act
+from deployed import Environment
 from emulator import Emulator
 from serving import Serving
 from stack import Stack
+from waiting import wait
 
-# Seconds until a test gives up waiting.
-PATIENCE = 60
 # Text that runs a script if it is interpreted as markup.
 MARKUP = '<img src=x onerror="window.executed=1"><script>window.executed=1</script>'
 
@@ -261,7 +260,7 @@ class Console:
 
     def wait_for_deliveries(self, destination: str, status: str, count: int) -> None:
         """Waits until a destination has a number of deliveries with a status."""
-        wait(lambda: len(self.deliveries(destination, status)) == count, PATIENCE, f"{count} deliveries are {status}")
+        wait(lambda: len(self.deliveries(destination, status)) == count, f"{count} deliveries are {status}")
 
     def health(self, destination: str) -> dict[str, Any]:
         """Returns the health of a destination."""
@@ -312,7 +311,7 @@ class Console:
 
     def _expect(self, wrong: Any, verdict: str) -> None:
         try:
-            wait(lambda: not wrong(self.text()), PATIENCE, verdict)
+            wait(lambda: not wrong(self.text()), verdict)
         except AssertionError:
             shown = self.text()
             if wrong(shown):
@@ -322,7 +321,6 @@ class Console:
         """Repeats a script that acts like a user until it returns no reason for a failure."""
         act(
             lambda: self.find(script, *arguments),
-            PATIENCE,
             lambda: f"{arguments}\n{self.fragment()}\n{self.text()}\n{self.browser.log()}",
         )
 
@@ -348,7 +346,7 @@ class Console:
         """Waits until a field has a problem, and returns it."""
         script = """const input = fieldOf(arguments[0]);
             return input.ariaInvalid === "true" && document.getElementById(input.getAttribute("aria-describedby")).querySelector("b").textContent"""
-        return wait(lambda: self.find(script, label), PATIENCE, f"a problem of {label}")
+        return wait(lambda: self.find(script, label), f"a problem of {label}")
 
     def focused(self) -> str:
         """Returns the name of the field that has the focus, or the text of the element."""
@@ -370,7 +368,7 @@ class Console:
             shown[:] = self.find(script)
             return len(shown) == count
 
-        wait(is_complete, PATIENCE, f"{count} rows")
+        wait(is_complete, f"{count} rows")
         return shown
 
     # Requests and timers.
@@ -403,7 +401,7 @@ class Console:
             return not [text for text in texts if text not in self.text()]
 
         try:
-            wait(shown, PATIENCE, f"the page shows {texts}")
+            wait(shown, f"the page shows {texts}")
         except AssertionError:
             self.see(*texts)
 

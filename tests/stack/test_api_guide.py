@@ -3,39 +3,24 @@
 import json
 import os
 import re
-import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import clients
 import pytest
-from browser import wait
-from conftest import Environment
 from customer import Endpoint, Received
+from deployed import Environment
 from emulator import Emulator, free_port
+from guides import blocks, post, program, serving
 from paths import ROOT
 from stack import Stack
 
-# Pages whose examples run in one shell, in this order.
-PAGES = ["api.md", "integrations.md", "install-links.md", "engine.md"]
-GUIDE = "\n".join((ROOT / "docs" / page).read_text() for page in PAGES)
 # Variables that the shell examples set, for the examples in other languages.
 CAPTURED = ["TENON_ISSUER", "USER_TOKEN", "WEBHOOK_SECRET"]
 TIMEOUT_SECONDS = 300
-
-
-def blocks(language: str, first_line: str = "") -> list[str]:
-    """Returns the code blocks of the guides in a language that start with a text."""
-    found = re.findall(rf"^```{language}\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL)
-    return [block for block in found if block.startswith(first_line)]
 
 
 def created(value: Any) -> Iterator[tuple[str, str]]:
@@ -92,53 +77,6 @@ def guide(emulator: Emulator, stack: Stack, tmp_path_factory: pytest.TempPathFac
     assert received is not None, "the webhook received no request"
     variables = dict(line.split("=", 1) for line in captured.read_text().splitlines())
     return GuideRun({**settings, **variables}, result.stdout, received)
-
-
-def node() -> str:
-    """Returns the path of Node.js, or skips the test."""
-    return clients.node() or pytest.skip("needs Node.js")
-
-
-def program(folder: Path, language: str, name: str) -> list[str]:
-    """Returns the command for the example that starts with a comment with this file name."""
-    comment, interpreter = ("#", sys.executable) if language == "python" else ("//", node())
-    [source] = blocks(language, f"{comment} {name}\n")
-    path = folder / name
-    path.write_text(source)
-    return [interpreter, str(path)]
-
-
-def is_served(port: int) -> bool:
-    """Returns whether a program listens on a port of loopback."""
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def serving(
-    command: list[str], environment: dict[str, str], port: int, output: Path = Path(os.devnull)
-) -> Iterator[None]:
-    """Runs a server while the block is executed, and appends its output to a file."""
-    with output.open("a") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file)
-    try:
-        wait(lambda: process.poll() is not None or is_served(port), 60, "the server listens")
-        assert process.poll() is None, "the server has ended"
-        yield
-    finally:
-        process.kill()
-        process.wait()
-
-
-def post(port: int, headers: dict[str, str], body: bytes) -> int:
-    """Posts to a server on loopback and returns the status."""
-    headers = {name: value for name, value in headers.items() if name.startswith(("webhook-", "content-type"))}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/errors", body, headers, method="POST")
-    try:
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return response.status
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 def test_ids_in_the_examples_begin_with_the_second_of_their_time() -> None:

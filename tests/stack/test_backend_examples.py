@@ -11,12 +11,13 @@ from pathlib import Path
 import clients
 import pytest
 import tenon
-from browser import Browser, WebDriverError, wait
-from conftest import Environment, NewEnvironment
+from browser import Browser, WebDriverError
+from deployed import Environment, NewEnvironment
 from emulator import free_port
+from guides import serving
 from paths import ROOT
 from stack import Stack
-from test_api_guide import serving
+from waiting import wait
 
 EXAMPLES = ROOT / "examples"
 INTEGRATION = {
@@ -26,8 +27,6 @@ INTEGRATION = {
     ],
     "workflows": [{"key": "orders", "name": "Orders"}],
 }
-# Seconds within which something happens, on a busy machine too.
-PATIENCE = 60
 
 
 @dataclass
@@ -45,7 +44,7 @@ class App:
 
     def wait_for(self, text: str) -> None:
         """Waits until the app has printed a text."""
-        wait(lambda: text in self.output.read_text(), PATIENCE, text)
+        wait(lambda: text in self.output.read_text(), text)
 
 
 @pytest.fixture(scope="module")
@@ -123,5 +122,5 @@ def test_app_opens_the_modal(app: App, browser: Browser) -> None:
         except WebDriverError:
             return ""
 
-    wait(lambda: "Acme Orders" in shown(), PATIENCE, "the modal shows the catalogue")
+    wait(lambda: "Acme Orders" in shown(), "the modal shows the catalogue")
     browser.leave_frames()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import clients
 import pytest
-from conftest import Environment, NewEnvironment
+from deployed import Environment, NewEnvironment
 from paths import ROOT
 from stack import Stack
 

@@ -7,7 +7,7 @@ import urllib.request
 from email.message import Message
 
 import pytest
-from conftest import NewEnvironment
+from deployed import NewEnvironment
 from stack import Stack
 
 import sdk

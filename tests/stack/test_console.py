@@ -9,10 +9,11 @@ from urllib.error import HTTPError
 from zoneinfo import ZoneInfo
 
 import pytest
-from browser import Browser, wait
-from console import MARKUP, PATIENCE, Console, Receiver
+from browser import Browser
+from console import MARKUP, Console, Receiver
 from emulator import Emulator
 from stack import Stack
+from waiting import wait
 
 pytestmark = pytest.mark.console
 
@@ -75,7 +76,7 @@ def test_stored_markup_is_shown_as_text(console: Console) -> None:
         receiver.url += "?q=%3Cscript%3E"
         destination = console.webhook(receiver, name=MARKUP, description=MARKUP, filter={"blockType": [MARKUP]})
         [error] = console.record(workflow, MARKUP, executionId=MARKUP, blockId=MARKUP, blockType=MARKUP)
-        wait(lambda: console.health(destination)["status"] == "retrying", PATIENCE, "the delivery failed")
+        wait(lambda: console.health(destination)["status"] == "retrying", "the delivery failed")
     [event] = [event for event in console.get("/events")["data"] if event["type"] == "workflow.created"]
     console.sign_in()
     for fragment, text in {
@@ -354,8 +355,8 @@ def test_idle_watching_costs_at_most_six_requests_a_minute(console: Console, pag
     with Receiver() as receiver:
         destination = console.webhook(receiver)
         console.record(workflow, *(f"status code 500 of order {index}" for index in range(100)))
-        wait(lambda: len(receiver.ids) == 100, PATIENCE, "all are delivered")
-        wait(lambda: console.health(destination)["lastSuccessAt"], PATIENCE, "the health is recorded")
+        wait(lambda: len(receiver.ids) == 100, "all are delivered")
+        wait(lambda: console.health(destination)["lastSuccessAt"], "the health is recorded")
     fragment, text = {
         "errors": ("#/errors?view=list", "Follow"),
         "destination": (f"#/destinations/{destination}", "Last delivery"),

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import customer
 import pytest
-from browser import ENTER, ESCAPE, Browser, wait
-from console import PATIENCE, Console, Receiver
+from browser import ENTER, ESCAPE, Browser
+from console import Console, Receiver
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from stack import Stack
+from waiting import PATIENCE, wait
 
 pytestmark = pytest.mark.console
 
@@ -231,7 +232,7 @@ def test_what_a_destination_sends_is_chosen(console: Console, receiver: Receiver
     wanted = console.record(joe, "wanted")
     console.record(joe, "another block", blockType="alloy.hubspot")
     console.record(ann, "another user")
-    wait(lambda: receiver.ids, PATIENCE, "the error arrives")
+    wait(lambda: receiver.ids, "the error arrives")
     console.open("#/destinations")
     console.see("error", "filtered")
     assert receiver.ids == wanted
@@ -275,11 +276,11 @@ def test_every_part_of_a_webhook_is_edited(console: Console, receiver: Receiver)
     assert console.problem("URL") == "is required"
     console.fill("URL", f"{receiver.url}/2")
     console.click("Save", "Saved.")
-    wait(lambda: only(console)["url"] == f"{receiver.url}/2", PATIENCE, "the URL is saved")
+    wait(lambda: only(console)["url"] == f"{receiver.url}/2", "the URL is saved")
     edit(console, "General")
     console.fill("Name", "")
     console.click("Save", "Saved.")
-    wait(lambda: only(console)["name"] is None, PATIENCE, "the name is removed")
+    wait(lambda: only(console)["name"] is None, "the name is removed")
 
 
 def test_bus_and_keys_are_changed_after_a_check(console: Console, bus: customer.Bus) -> None:
@@ -341,8 +342,8 @@ def test_outage_of_an_endpoint_is_repaired(console: Console) -> None:
         destination = console.webhook(broken, name="Support desk")
         other = console.webhook(healthy, name="Data warehouse")
         ids = fail(console, *TEXTS, destination=destination)
-        wait(lambda: console.health(destination)["status"] == "failing", PATIENCE, "the circuit opens")
-        wait(lambda: len(healthy.ids) == len(ids), PATIENCE, "the other destination has all")
+        wait(lambda: console.health(destination)["status"] == "failing", "the circuit opens")
+        wait(lambda: len(healthy.ids) == len(ids), "the other destination has all")
         console.sign_in()
         console.see("1 failing")
         console.click("Destinations", "Support desk", "failing", "5 deliveries queued", "healthy")
@@ -382,7 +383,7 @@ def test_revoked_aws_keys_are_replaced(console: Console, bus: customer.Bus) -> N
     iam = console.emulator.client("iam", CUSTOMER_ACCOUNT)
     iam.delete_access_key(UserName=bus.name, AccessKeyId=keys.access_key_id)
     ids = fail(console, *TEXTS, destination=destination)
-    wait(lambda: console.health(destination)["status"] == "failing", PATIENCE, "the circuit opens")
+    wait(lambda: console.health(destination)["status"] == "failing", "the circuit opens")
     console.sign_in("#/destinations")
     console.click(
         "Operations",
@@ -427,7 +428,7 @@ def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console)
             console.webhook(witness)
             meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
             # Once it is forwarded, only a replay sends it to the disabled destination.
-            wait(lambda: witness.ids == meanwhile, PATIENCE, "the error is forwarded")
+            wait(lambda: witness.ids == meanwhile, "the error is forwarded")
         receiver.status = 200
         console.click(
             "Send to Support desk", "Send what it missed?", "3 cancelled deliveries", "recorded while it was disabled"
@@ -435,9 +436,9 @@ def test_disabling_names_what_it_cancels_and_enabling_sends_it(console: Console)
         assert console.find("return visible('input[name=missed]').map(({ checked }) => checked)") == [True, True]
         assert console.value("Disabled since")
         console.click("Send", "Request")
-        wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, PATIENCE, "all arrive")
+        wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, "all arrive")
         console.skip_until("3 of 3 delivered", "cancelled deliveries")
-        wait(lambda: all(replay["status"] == "done" for replay in replays(console, destination)), PATIENCE, "done")
+        wait(lambda: all(replay["status"] == "done" for replay in replays(console, destination)), "done")
         by_range, by_status = sorted(replays(console, destination), key=lambda replay: "cancelled" in replay["request"])
         assert (by_status["found"], by_status["delivered"]) == (3, 3)
         # The range begins with a whole second, and may include what was cancelled in it.
@@ -484,7 +485,7 @@ def test_everything_that_a_destination_missed_is_sent_later(console: Console) ->
         with Receiver(200) as witness:
             console.webhook(witness)
             meanwhile = console.record(console.workflow(console.user("ann"), "Orders"), "recorded meanwhile")
-            wait(lambda: witness.ids == meanwhile, PATIENCE, "the error is forwarded")
+            wait(lambda: witness.ids == meanwhile, "the error is forwarded")
         receiver.status = 200
         console.click("Send to Support desk", "Send what it missed?")
         console.click("Not now", "Not sent: 1 cancelled delivery. What was recorded while it was disabled")
@@ -492,11 +493,11 @@ def test_everything_that_a_destination_missed_is_sent_later(console: Console) ->
         console.click("Replay these", "Send what Support desk missed?")
         console.click("What was recorded while it was disabled")
         console.click("Send", "Request")
-        wait(lambda: receiver.ids == cancelled, PATIENCE, "the cancelled delivery arrives")
+        wait(lambda: receiver.ids == cancelled, "the cancelled delivery arrives")
         console.click("Deliveries", "What was recorded while it was disabled")
         console.click("Replay these", "Send what Support desk missed?")
         console.click("Send", "Request")
-        wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, PATIENCE, "all arrive")
+        wait(lambda: set(receiver.ids) == {*cancelled, *meanwhile}, "all arrive")
         console.click("Deliveries")
         console.gone("What was recorded while it was disabled")
 
@@ -601,7 +602,7 @@ def test_deliveries_are_replayed_by_selection_range_and_status(console: Console)
         console.click("Start replay", "Choose at least one status.")
         console.click("cancelled: ")
         console.click("Start replay", "cancelled deliveries")
-        wait(lambda: sorted(receiver.ids) == sorted(ids), PATIENCE, "the others arrive")
+        wait(lambda: sorted(receiver.ids) == sorted(ids), "the others arrive")
         # A time range, also what has arrived.
         console.click("Replay …", "All deliveries that are")
         console.click("Everything that was recorded in a time range", "Since")
@@ -611,7 +612,7 @@ def test_deliveries_are_replayed_by_selection_range_and_status(console: Console)
         since = datetime.now(UTC) - timedelta(minutes=30)
         console.fill("Since", since.astimezone().strftime("%Y-%m-%dT%H:%M:%S"))
         console.click("Start replay", "Recorded 30 min. ago to")
-        wait(lambda: len(receiver.ids) == 8, PATIENCE, "all arrive again")
+        wait(lambda: len(receiver.ids) == 8, "all arrive again")
         console.skip_until("4 of 4 delivered")
         assert sorted(receiver.ids) == sorted(ids * 2)
 
@@ -625,7 +626,7 @@ def test_selection_of_deliveries_that_are_gone_replays_nothing_else(console: Con
         console.click("Select all", "Replay 2 selected deliveries")
         receiver.status = 200
         console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": True})
-        wait(lambda: len(receiver.ids) == 2, PATIENCE, "all are delivered")
+        wait(lambda: len(receiver.ids) == 2, "all are delivered")
         console.skip_until("There are no pending deliveries.")
         console.gone("selected")
 
@@ -720,7 +721,7 @@ def test_one_error_is_sent_again(console: Console, receiver: Receiver) -> None:
     destination = console.webhook(receiver, name="Support desk")
     workflow = console.workflow(console.user("joe"), "Orders")
     [error] = console.record(workflow, "status code 403")
-    wait(lambda: console.get(f"/errors/{error}")["deliveries"], PATIENCE, "the error is delivered")
+    wait(lambda: console.get(f"/errors/{error}")["deliveries"], "the error is delivered")
     console.sign_in(f"#/errors?error={error}")
     console.see("Support desk", "delivered")
     # The page follows a replay for ten seconds of its clock.

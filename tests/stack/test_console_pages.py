@@ -9,12 +9,13 @@ from typing import Any
 
 import customer
 import pytest
-from browser import ESCAPE, Browser, wait
-from console import LOOKS, PATIENCE, Console, Receiver
+from browser import ESCAPE, Browser
+from console import LOOKS, Console, Receiver
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from paths import ROOT
 from stack import Stack
 from tenon import Api
+from waiting import wait
 
 pytestmark = pytest.mark.console
 
@@ -160,7 +161,7 @@ def test_errors_of_a_user_are_erased_after_a_question(console: Console) -> None:
     console.sign_in(f"#/users/{user}")
     console.click("Erase errors", "This cannot be undone.")
     console.click("Erase errors", "are being erased.")
-    wait(lambda: not console.get("/logs")["errors"], PATIENCE, "they are erased")
+    wait(lambda: not console.get("/logs")["errors"], "they are erased")
 
 
 # ------------------------------------------------------------------------------------------
@@ -432,10 +433,10 @@ def test_navigation_moves_the_focus_and_names_the_page(console: Console) -> None
     # The link of the present page closes it too, and so does Escape.
     console.click("Menu")
     console.click("Events")
-    wait(lambda: not console.find(is_open), PATIENCE, "the menu is closed")
+    wait(lambda: not console.find(is_open), "the menu is closed")
     console.click("Menu")
     console.browser.press(ESCAPE)
-    wait(lambda: not console.find(is_open), PATIENCE, "the menu is closed")
+    wait(lambda: not console.find(is_open), "the menu is closed")
     assert console.browser.run("return document.activeElement.ariaLabel") == "Menu"
 
 
@@ -481,7 +482,7 @@ def test_lists_without_a_match_do_not_claim_that_there_is_nothing(console: Conso
 def test_fields_of_a_time_range_do_not_overlap(console: Console) -> None:
     console.sign_in("#/errors")
     console.click("Custom", "Until")
-    wait(lambda: console.focused() == "Since", PATIENCE, "the first field has the focus")
+    wait(lambda: console.focused() == "Since", "the first field has the focus")
     for width in (1280, 1000, 700, 360):
         console.browser.resize(width, 900)
         boxes = "return visible('[type=datetime-local]').map((input) => input.getBoundingClientRect())"
@@ -527,7 +528,7 @@ def test_every_page_and_dialog_is_accessible_at_every_width(console: Console, em
         receiver.url += "/" + "path" * 40
         webhook = console.webhook(receiver, name="Support desk", filter={"blockType": ["alloy.shopify", LONG]})
         console.record(workflow, *(f"status code 50{index}" for index in range(6)))
-        wait(lambda: console.health(webhook)["status"] == "failing", PATIENCE, "the circuit opens")
+        wait(lambda: console.health(webhook)["status"] == "failing", "the circuit opens")
         role = {"roleArn": f"arn:aws:iam::{CUSTOMER_ACCOUNT}:role/{'long-' * 12}role"}
         body = {"type": "eventbridge", "region": REGION, "eventBusName": bus.name, "credentials": role}
         unset = environment.call("POST", "/destinations", body, 201)["destinationId"]

@@ -7,11 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from browser import wait
 from deployment import needs_aws, run_script
 from emulator import Emulator
 from paths import ROOT
 from stack import STACK
+from waiting import wait
 
 pytestmark = pytest.mark.alone
 
@@ -92,7 +92,7 @@ def test_a_stack_that_was_never_created_must_be_deleted_first(emulator: Emulator
     def is_rolled_back() -> bool:
         return formation.describe_stacks(StackName="failed")["Stacks"][0]["StackStatus"] == "ROLLBACK_COMPLETE"
 
-    wait(is_rolled_back, 60, "the creation is rolled back")
+    wait(is_rolled_back, "the creation is rolled back")
     code, output = run_script(SCRIPT, "--check", "failed")
     assert code == 1
     assert "aws cloudformation delete-stack --region us-east-1 --stack-name failed" in output

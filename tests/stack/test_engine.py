@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import standardwebhooks
 import tenon
-from browser import wait
-from conftest import Environment, NewEnvironment
+from deployed import Environment, NewEnvironment
 from emulator import free_port
+from guides import post, program, serving
 from serving import Serving
 from stack import Stack
-from test_api_guide import post, program, serving
+from waiting import wait
 
 INTEGRATION = {
     "name": "Shopify orders",
@@ -43,8 +43,6 @@ STARTING = [
     "credential.replaced",
     "user.enabled",
 ]
-# Seconds within which something happens, on a busy machine too.
-PATIENCE = 120
 
 
 class Shop(Serving):
@@ -141,12 +139,12 @@ class Customer:
         def holds() -> bool:
             return len(self.events(user, event_type)) >= count and all(map(is_delivered, self.events(user)))
 
-        wait(holds, PATIENCE, f"{count} events {event_type} are delivered")
+        wait(holds, f"{count} events {event_type} are delivered")
 
     def wait_for_run(self, token: str) -> None:
         """Waits until the engine has run a workflow with a token once more."""
         before = self.shop.requests[token]
-        wait(lambda: self.shop.requests[token] > before, PATIENCE, f"a run with the token {token!r}")
+        wait(lambda: self.shop.requests[token] > before, f"a run with the token {token!r}")
 
     def assert_not_run(self, token: str) -> None:
         """Asserts that the engine no longer uses a token, while it runs the workflow of ben."""
@@ -199,7 +197,7 @@ def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
 
     # The shop rejects the token: the engine records an error, and marks the credential as invalid.
     customer.shop.rejected["first"] = lambda: None
-    wait(lambda: customer.call("GET", credential)["status"] == "invalid", PATIENCE, "the credential is invalid")
+    wait(lambda: customer.call("GET", credential)["status"] == "invalid", "the credential is invalid")
     customer.assert_not_run("first")
     assert "401" in customer.call("GET", credential)["statusReason"]
     errors = customer.call("GET", f"/workflows/{workflow}/errors")["errors"]

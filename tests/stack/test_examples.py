@@ -11,14 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from browser import Browser, wait
-from conftest import NewEnvironment
+from browser import Browser
+from deployed import NewEnvironment
 from sdk_package import ROOT, make_project, needs_node
 from stack import Stack
+from waiting import wait
 
 EXAMPLES = ROOT / "examples"
-# Seconds until a page is shown, whose functions start.
-PATIENCE = 60
 
 INTEGRATION = {"name": "Shopify", "workflows": [{"key": "orders", "name": "Sync orders"}]}
 
@@ -64,9 +63,9 @@ def running(name: str, folder: Path, settings: dict[str, str]) -> Iterator[str]:
 
 def open_modal(browser: Browser, button: str) -> None:
     """Opens the modal of an app, and waits until it shows the integration."""
-    browser.wait("return document.querySelector(arguments[0])", button, seconds=PATIENCE)
+    browser.wait("return document.querySelector(arguments[0])", button)
     browser.click(button)
-    browser.wait("return document.querySelector('dialog iframe')", seconds=PATIENCE)
+    browser.wait("return document.querySelector('dialog iframe')")
 
     def is_shown() -> bool:
         # The frame first has an empty page.
@@ -74,7 +73,7 @@ def open_modal(browser: Browser, button: str) -> None:
         return "Shopify" in browser.run("return document.body.innerText")
 
     try:
-        wait(is_shown, PATIENCE, "Shopify in the modal")
+        wait(is_shown, "Shopify in the modal")
     finally:
         browser.leave_frames()
 
@@ -91,7 +90,7 @@ def test_page_of_alloy_frontend_lists_and_installs(browser: Browser, settings: d
     with running("alloy", ROOT, settings) as url:
         browser.go(url)
         listed = "return document.querySelector('#workflows').innerText"
-        assert browser.wait(listed, seconds=PATIENCE) == "Sync customers"
+        assert browser.wait(listed) == "Sync customers"
         open_modal(browser, "#install")
 
 

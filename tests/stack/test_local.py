@@ -9,7 +9,7 @@ from pathlib import Path
 
 import emulator as emulators
 import pytest
-from conftest import Environment, NewEnvironment
+from deployed import Environment, NewEnvironment
 from emulator import Emulator
 from stack import Stack
 

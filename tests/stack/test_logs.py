@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
-from browser import wait
-from conftest import NewEnvironment
 from customer import Endpoint
+from deployed import NewEnvironment
 from emulator import Emulator
 from paths import ROOT
 from stack import Stack
+from waiting import wait
 
 
 def lines_of(emulator: Emulator, stack: Stack, since: float = 0) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def test_a_destination_that_is_disabled_is_named_and_counted(
         destination = environment.call("POST", "/destinations", webhook, 201)["destinationId"]
         error = {"executionId": "1", "blockId": "1", "blockType": "http", "error": "Error"}
         environment.call("POST", f"/workflows/{workflow}/errors", error, 202)
-        wait(lambda: not environment.call("GET", f"/destinations/{destination}")["enabled"], 60, "disabled")
+        wait(lambda: not environment.call("GET", f"/destinations/{destination}")["enabled"], "disabled")
 
     def is_logged() -> bool:
         lines = lines_of(emulator, stack, started)
@@ -44,7 +44,7 @@ def test_a_destination_that_is_disabled_is_named_and_counted(
         is_counted = any(line.get("DisabledDestinations") for line in lines)
         return "destination disabled" in messages and is_counted
 
-    wait(is_logged, 60, "line and metric", pause=1)
+    wait(is_logged, "line and metric", pause=1)
 
 
 def test_intact_items_are_never_called_unreadable(
@@ -62,9 +62,9 @@ def test_intact_items_are_never_called_unreadable(
         path = f"/destinations/{environment.call('POST', '/destinations', webhook, 201)['destinationId']}"
         error = {"executionId": "1", "blockId": "1", "blockType": "http", "error": "Error"}
         environment.call("POST", f"/workflows/{workflow}/errors", error, 202)
-        wait(lambda: environment.call("GET", path)["health"]["lastFailureAt"], 60, "a failed attempt")
+        wait(lambda: environment.call("GET", path)["health"]["lastFailureAt"], "a failed attempt")
         environment.call("POST", f"{path}/replay", {"since": f"{datetime.fromtimestamp(started, UTC):%FT%TZ}"}, 202)
-        wait(lambda: environment.call("GET", path)["health"]["lastSuccessAt"], 60, "a delivery")
+        wait(lambda: environment.call("GET", path)["health"]["lastSuccessAt"], "a delivery")
     lists = ("users", "workflows", "integrations", "installations", "destinations", "events", "logs", "errors/groups")
     for name in lists:
         environment.call("GET", f"/{name}?userId={user}" if name == "workflows" else f"/{name}")

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import tenon
-from browser import wait
-from conftest import Environment, NewEnvironment, run_schedule, timestamp
 from customer import Endpoint
+from deployed import Environment, NewEnvironment, run_schedule, timestamp
 from emulator import Emulator
 from stack import Stack
+from waiting import wait
 
 pytestmark = pytest.mark.alone
 
@@ -25,8 +25,8 @@ BACKLOG = 300
 # Number of errors that a replay examines, at most 200 of one of 8 partitions in each invocation:
 # at least 16 invocations, and 8 for the partitions of events. It replays the last hundred.
 EXAMINED = 2400
-# Seconds within which each wait ends, on a busy machine too.
-PATIENCE = 900
+# Waits that take long on a busy machine.
+wait_long = functools.partial(wait, seconds=900, pause=0.5)
 
 
 def test_a_drain_and_a_replay_of_many_invocations_end(
@@ -39,9 +39,9 @@ def test_a_drain_and_a_replay_of_many_invocations_end(
         wait_for_replay(environment, replay)
         # From here on, only the drain of the backlog makes rounds.
         before = drain_invocations(emulator, stack)
-        wait(lambda: drain_invocations(emulator, stack) - before >= ROUNDS, PATIENCE, f"{ROUNDS} rounds", pause=1)
+        wait_long(lambda: drain_invocations(emulator, stack) - before >= ROUNDS, f"{ROUNDS} rounds")
         drained.spread(timedelta())
-        wait(drained.is_empty, PATIENCE, "the backlog is delivered", pause=1)
+        wait_long(drained.is_empty, "the backlog is delivered")
     assert dead_letters(emulator, stack) == []
     assert dropped == {name: count(emulator, "RecursiveInvocationsDropped", name) for name in dropped}
 
@@ -59,7 +59,7 @@ def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(
             replay = start_replay(environment, endpoint)
             for function in ("tenon-replay", "tenon-drain"):
                 dropped = functools.partial(count, emulator, "RecursiveInvocationsDropped", function)
-                wait(lambda dropped=dropped: dropped() > 0, PATIENCE, f"{function} is stopped", pause=1)
+                wait_long(lambda dropped=dropped: dropped() > 0, f"{function} is stopped")
             assert environment.call("GET", f"/replays/{replay}")["status"] == "running"
             assert not drained.is_empty()
         assert {"ReplayStepV1", "DrainV1"} <= {message["message"] for message in dead_letters(emulator, stack)}
@@ -72,7 +72,7 @@ def test_without_allow_lambda_stops_both_and_the_sweep_resumes_them(
         )
         invoke_sweep(emulator, stack)
         wait_for_replay(environment, replay)
-        wait(drained.is_empty, PATIENCE, "the backlog is delivered", pause=1)
+        wait_long(drained.is_empty, "the backlog is delivered")
 
 
 @contextlib.contextmanager
@@ -143,7 +143,7 @@ def backlog(emulator: Emulator, stack: Stack, environment: Environment, size: in
         destination = environment.call("POST", "/destinations", settings, 201)["destinationId"]
         made = Backlog(emulator, stack, environment, destination)
         record(environment, size)
-        wait(lambda: len(made.items()) == size, PATIENCE, "all deliveries are pending", pause=0.5)
+        wait_long(lambda: len(made.items()) == size, "all deliveries are pending")
         # The open circuit keeps the drain from them for five seconds and more.
         made.spread(timedelta(seconds=1))
         endpoint.answers[:] = [204]
@@ -192,7 +192,7 @@ def start_replay(environment: Environment, endpoint: Endpoint) -> str:
 def wait_for_replay(environment: Environment, replay: str) -> None:
     """Waits until a replay has delivered all errors and the events of the workflows."""
     shown = functools.partial(environment.call, "GET", f"/replays/{replay}")
-    wait(lambda: shown()["status"] == "done", PATIENCE, "the replay is done", pause=0.5)
+    wait_long(lambda: shown()["status"] == "done", "the replay is done")
     assert (shown()["found"], shown()["delivered"]) == (102, 102)
 
 

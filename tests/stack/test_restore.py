@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 import standardwebhooks
 import tenon
-from browser import wait
-from conftest import Environment, NewEnvironment, run_schedule, timestamp
 from customer import Bus, Endpoint, make_bus
+from deployed import Environment, NewEnvironment, run_schedule, timestamp
 from emulator import REGION, Emulator
 from paths import ROOT
 from recovery.directory import claims
 from recovery.errors import RECORDS, ErrorsRules, complete
 from recovery.table import Table
 from stack import STACK, Stack
+from waiting import PATIENCE, wait
 
 pytestmark = pytest.mark.alone
 
@@ -42,8 +42,6 @@ SKIPPED = (
 )
 # Members of a destination that change when it is used.
 HEALTH = {"health", "verified", "verification"}
-# Seconds within which everything happens, on a busy machine too.
-PATIENCE = 120
 
 
 Key = tuple[str, str]
@@ -172,13 +170,11 @@ class Accident:
         self.revoked = tenon.Api(self.stack.url, self.new_key("revoked"))
         for workflow in self.workflows[:2]:
             self.record(workflow, 10)
-        wait(lambda: self.webhook.received.qsize() == 20, PATIENCE, "all errors are delivered")
-        wait(lambda: self.is_delivered(self.destination), PATIENCE, "they are recorded as delivered", pause=0.5)
+        wait(lambda: self.webhook.received.qsize() == 20, "all errors are delivered")
+        wait(lambda: self.is_delivered(self.destination), "they are recorded as delivered", pause=0.5)
         self.make_pending()
         events = self.key_of_events(self.joe)
-        wait(
-            lambda: len(self.errors.partition(events)) == self.heard(), PATIENCE, "all events are delivered", pause=0.2
-        )
+        wait(lambda: len(self.errors.partition(events)) == self.heard(), "all events are delivered", pause=0.2)
 
     def install_all(self) -> None:
         """Installs integrations. Each has another fate, which is its name."""
@@ -235,8 +231,8 @@ class Accident:
         )
         self.record(self.workflows[2], 4)
         self.environment.call("PATCH", f"/workflows/{self.workflows[2]}", {"name": "renamed"})
-        wait(lambda: len(self.deliveries()) == 5, PATIENCE, "all deliveries are pending", pause=0.5)
-        wait(lambda: self.webhook.received.qsize() == 24, PATIENCE, "the webhook has received its errors")
+        wait(lambda: len(self.deliveries()) == 5, "all deliveries are pending", pause=0.5)
+        wait(lambda: self.webhook.received.qsize() == 24, "the webhook has received its errors")
         while self.failing.receive(0):
             pass
 
@@ -292,7 +288,7 @@ class Accident:
         """Deletes a user, and waits for the end of the deletion."""
         self.environment.call("DELETE", f"/users/{user}")
         deletion = (f"env#{self.environment.id}#deletions", f"deletion#{user}")
-        wait(lambda: deletion not in self.items(self.directory), PATIENCE, "the deletion is complete", pause=0.5)
+        wait(lambda: deletion not in self.items(self.directory), "the deletion is complete", pause=0.5)
 
     def put(self, table: str, partition: str, kind: str, user: str, **others: Any) -> None:
         """Writes a job of a user."""
@@ -601,7 +597,7 @@ def test_an_interrupted_restore_is_continued(accident: Accident) -> None:
 
 def test_a_restored_deletion_completes_and_its_receipt_has_exact_counts(restored: Accident) -> None:
     path = f"/events?userId={restored.unfinished}&type=user.deleted"
-    wait(lambda: restored.environment.call("GET", path)["data"] != [], PATIENCE, "it completes")
+    wait(lambda: restored.environment.call("GET", path)["data"] != [], "it completes")
     [receipt] = restored.environment.call("GET", path)["data"]
     assert receipt["data"]["counts"] == {"workflows": 0, "credentials": 2, "installations": 0}
 
@@ -709,7 +705,7 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(restor
     restored.run_drains(enabled=True)
     path = f"/destinations/{restored.failing_destination}"
     restored.environment.call("POST", f"{path}/replay", {"cancelled": True}, 202)
-    wait(lambda: {restored.deliveries()[key] for key in lost} == {"delivered"}, PATIENCE, "they are delivered")
+    wait(lambda: {restored.deliveries()[key] for key in lost} == {"delivered"}, "they are delivered")
 
 
 def test_damaged_items_are_named_and_keep_no_other_from_being_restored(

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import customer
 import pytest
-from browser import wait
-from conftest import Environment, NewEnvironment
+from deployed import Environment, NewEnvironment
 from emulator import CUSTOMER_ACCOUNT, PRODUCT_ACCOUNT, REGION, Emulator
 from tenon import Response
+from waiting import wait
 
 
 class Role:
@@ -147,7 +147,7 @@ def test_errors_arrive_through_the_role(connection: Connection, record: Callable
     assert (enabled.status, enabled.body["enabled"]) == (200, True), enabled
     record("through the role")
     arrives(connection, "through the role")
-    wait(lambda: connection.shown()["health"]["status"] == "healthy", 60, "the success is recorded")
+    wait(lambda: connection.shown()["health"]["status"] == "healthy", "the success is recorded")
 
 
 def test_a_role_that_tenon_may_not_assume_is_refused(connection: Connection) -> None:
@@ -295,7 +295,7 @@ def test_errors_wait_while_the_role_is_broken(connection: Connection, record: Ca
     # The credentials of the role are cached, but its permissions are not.
     connection.role.permit({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
     record("broken")
-    wait(lambda: connection.shown()["health"]["pending"] == 1, 60, "the delivery is pending")
+    wait(lambda: connection.shown()["health"]["pending"] == 1, "the delivery is pending")
     connection.role.permit(connection.created["policy"])
     arrives(connection, "broken", "before")
 

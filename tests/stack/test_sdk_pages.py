@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from browser import Browser
+from sdk_host import Host
 from sdk_package import REACT_VERSIONS, SDK, SOURCES, make_project, needs_node, run
-from test_sdk import Host
 
 TYPES = {".html": "text/html", ".js": "text/javascript"}
 INSTALLED = {

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import NewEnvironment
+from deployed import NewEnvironment
 from shop import Shop, TenonError, user_token
 from tenon import Api, Response
 

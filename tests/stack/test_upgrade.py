@@ -13,13 +13,14 @@ import pytest
 import standardwebhooks
 import tenon
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-from conftest import Environment
 from customer import Endpoint
+from deployed import Environment
 from emulator import REGION, Emulator
 from paths import ROOT
 from samtranslator.yaml_helper import yaml_parse
 from stack import ARCHITECTURE, STACK, Stack, bridge_routes, describe
 from template import Template
+from waiting import PATIENCE
 
 pytestmark = pytest.mark.alone
 
@@ -29,8 +30,6 @@ UPGRADED = "upgraded"
 STATEFUL = {"AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SQS::Queue", "AWS::Logs::LogGroup", "AWS::ApiGatewayV2::Api"}
 # Properties that name a resource. Two resources of a type cannot have the same name.
 NAMES = {"AWS::Lambda::Function": "FunctionName", "AWS::KMS::Alias": "AliasName", "AWS::CloudWatch::Alarm": "AlarmName"}
-# Seconds within which everything happens, on a busy machine too.
-PATIENCE = 120
 
 
 def git(*arguments: str) -> str:
