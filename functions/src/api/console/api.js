@@ -51,6 +51,7 @@ async function signIn(key, remember) {
   if (remember && scope !== "read")
     throw fieldProblem("key", `has the scope \`${scope}\`. Only a key with the scope \`read\` can be kept`);
   if (remember) sessionStorage.setItem(STORED_KEY, key);
+  else sessionStorage.removeItem(STORED_KEY);
   session.set({ ...candidate, environment, mayChange: scope === "manage" });
 }
 

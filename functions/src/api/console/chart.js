@@ -143,7 +143,7 @@ function Chart({ histogram, isNewest, note, select }) {
     select(new Date(starts[first]), new Date(starts[last] + length)),
   );
   const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" })
-    .formatToParts()
+    .formatToParts(starts[0])
     .find(({ type }) => type === "timeZoneName").value;
   const describe = (index) =>
     `${plural(histogram[index].count, "error")}, ${localTime(starts[index], { dateStyle: "medium", timeStyle: "medium" })} to ${localTime(starts[index] + length, { timeStyle: "medium" })} ${zone}`;

@@ -7,9 +7,10 @@ import { createStore, useStore } from "./store.js";
 export {
   useData,
   useFormer,
+  useReload,
   refresh,
   usePolling,
-  destinations,
+  addDestination,
   loadDestinations,
   refreshDestinations,
   useDestinations,
@@ -95,6 +96,15 @@ function useFormer({ data, isLoading }) {
   return data ?? (isLoading ? former.current : undefined);
 }
 
+// Loads data again when something that it depends on has changed.
+function useReload({ reload }, ...dependencies) {
+  const isLoaded = useRef(false);
+  useEffect(() => {
+    if (isLoaded.current) reload();
+    isLoaded.current = true;
+  }, dependencies);
+}
+
 // Repeats an action that returns whether it found something new. Pauses grow while it finds
 // nothing, from `first` to `longest` milliseconds, and start anew when it does. A hidden page
 // pauses. The action gets a function that returns whether its result is still wanted. Returns the
@@ -170,6 +180,10 @@ async function loadDestinations() {
     throw problem;
   }
 }
+
+// Adds a destination that was just created to those that are shown, until they are loaded again.
+const addDestination = (created) =>
+  destinations.set({ ...destinations.value, list: [created, ...(destinations.value.list ?? [])] });
 
 // Loads the destinations after a change, which has succeeded even if they cannot be loaded: pages
 // show why.

@@ -1,43 +1,34 @@
-// A destination: its health, its deliveries, replays and settings.
+// A destination: its health, and tabs with its deliveries, replays and settings.
 
-import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
-import { call, onSignOut, readPage, segment, useSession } from "./api.js";
-import { loadDestinations, refreshDestinations, useData, useDestinations, usePolling } from "./data.js";
+import { Fragment, h, useEffect, useState } from "./preact.js";
+import { call, segment, useSession } from "./api.js";
+import { loadDestinations, refreshDestinations, useDestinations, usePolling } from "./data.js";
+import { DeliveryList } from "./deliveries.js";
 import { editDestination, DestinationSettings } from "./destination_forms.js";
-import { confirmAction, Dialog, openDialog } from "./dialogs.js";
-import { DELIVERY_KINDS, ErrorPanel, EventPanel } from "./error.js";
-import { Choices, Field, Form } from "./forms.js";
 import { HealthBadge, HealthText } from "./health.js";
-import { announce } from "./messages.js";
 import { destinationName } from "./names.js";
-import { openReplay, ReplayList, replayNow, replayStarter, showReplays } from "./replays.js";
+import { disableDestination, enableDestination, Missed } from "./outage.js";
+import { ErrorPanel, EventPanel } from "./record_panels.js";
+import { openReplay, ReplayList, replayNow } from "./replays.js";
 import { openRoleSteps } from "./role.js";
 import { changed, goBackTo, link, useAddress, useTitle } from "./route.js";
-import { createStore, useStore } from "./store.js";
-import { isoTime, localInput, Time } from "./times.js";
+import { Time } from "./times.js";
 import {
   Badge,
   Button,
-  CopyButton,
   Empty,
   excerpt,
   LiveNotice,
-  Loading,
   Notice,
-  PageLinks,
   plural,
   Problem,
   Properties,
   Skeleton,
-  Table,
   Tabs,
   Toggle,
 } from "./ui.js";
 
 export { DestinationPage };
-
-const PAGE_SIZE_OF_DELIVERIES = 50;
-const COUNTED = 100;
 
 function DestinationPage({ id }) {
   const { list, problem } = useDestinations();
@@ -47,10 +38,17 @@ function DestinationPage({ id }) {
   const destination = list?.find(({ destinationId }) => destinationId === id);
   const name = destination ? destinationName(destination) : "Destination";
   useTitle(name);
+  // The list may be older than the destination.
+  const [isLoaded, setLoaded] = useState(false);
+  const load = async () => {
+    const isChanged = await loadDestinations();
+    setLoaded(true);
+    return isChanged;
+  };
   useEffect(() => {
-    loadDestinations().catch(() => {});
+    load().catch(() => {});
   }, []);
-  const live = usePolling(loadDestinations);
+  const live = usePolling(load);
   const closePanel = () => goBackTo(changed({ error: null, event: null }));
   return h(
     Fragment,
@@ -79,8 +77,10 @@ function DestinationPage({ id }) {
           Fragment,
           {},
           h("h1", { tabIndex: -1 }, name),
-          h(Problem, { problem, retry: loadDestinations }),
-          list ? h(Empty, { title: "Destination not found" }, "It may have been deleted.") : !problem && h(Skeleton),
+          h(Problem, { problem, retry: load }),
+          isLoaded
+            ? h(Empty, { title: "Destination not found" }, "It may have been deleted.")
+            : !problem && h(Skeleton),
         ),
     error && h(ErrorPanel, { id: error, key: error, close: closePanel }),
     event && h(EventPanel, { id: event, key: event, close: closePanel }),
@@ -155,7 +155,7 @@ function Overview({ destination, name }) {
           ["Last failure", h(Time, { at: health.lastFailureAt })],
         ],
       }),
-      h(Missed, { destination, name, key: `${enabled} ${pending > 0} ${health.lastSuccessAt}` }),
+      h(Missed, { destination, name }),
       h(
         TestEvent,
         { destination, isFailing, key: JSON.stringify([url, region, eventBusName, credentials, enabled]) },
@@ -237,316 +237,3 @@ const withTimes = (text) =>
   text
     .split(/(?:at )?(\d{4}-\d\d-\d\dT[\d:.]+Z)/)
     .map((part, index) => (index % 2 ? h(Time, { key: index, at: part }) : part));
-
-// Start of the time in which a destination was disabled, by its id, if what was recorded then was
-// not sent.
-const unsentSince = createStore(new Map());
-onSignOut(() => unsentSince.set(new Map()));
-const forgetUnsent = (destinationId) =>
-  unsentSince.set(new Map([...unsentSince.value].filter(([id]) => id !== destinationId)));
-
-// Numbers of the first deliveries that were cancelled or failed, `[status, number, hasMore]`.
-async function loadMissed(destinationId) {
-  const statuses = ["cancelled", "failed"];
-  const pages = await Promise.all(
-    statuses.map((status) => readPage(`destinations/${segment(destinationId)}/deliveries`, { status, limit: COUNTED })),
-  );
-  return pages
-    .map(({ data, cursor }, index) => [statuses[index], data.length, Boolean(cursor)])
-    .filter(([, count]) => count > 0);
-}
-
-const missedText = ([status, count, hasMore]) =>
-  hasMore ? `${count} or more ${status} deliveries` : plural(count, `${status} delivery`, `${status} deliveries`);
-
-// What an enabled destination has not got, and will not get by itself.
-function Missed({ destination, name }) {
-  const { destinationId, enabled } = destination;
-  const { mayChange } = useSession();
-  const since = useStore(unsentSince).get(destinationId);
-  const { data: missed = [] } = useData(`missed ${destinationId}`, async () =>
-    enabled ? loadMissed(destinationId) : [],
-  );
-  if (!enabled || (!missed.length && !since)) return null;
-  return h(
-    Notice,
-    { kind: "warn" },
-    h(
-      "p",
-      {},
-      missed.length > 0 && `Not sent: ${missed.map(missedText).join(" and ")}. `,
-      since &&
-        h(Fragment, {}, "What was recorded while it was disabled, since ", h(Time, { at: since }), ", was not sent."),
-    ),
-    mayChange &&
-      h(
-        Button,
-        { action: async () => openMissed(destinationId, { title: `Send what ${name} missed?`, missed, since }) },
-        "Replay these",
-      ),
-  );
-}
-
-// Offers to send what a destination missed: the counted deliveries, and what was recorded since it
-// was disabled.
-function openMissed(destinationId, { title, missed, since }) {
-  const startReplays = replayStarter(destinationId);
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title, close },
-      h(
-        Form,
-        {
-          submit: "Send",
-          secondary: h(Button, { action: async () => close() }, "Not now"),
-          send: async (values, form) => {
-            const chosen = form.getAll("missed");
-            const statuses = chosen.filter((choice) => choice !== "recorded");
-            const sendsRecorded = chosen.includes("recorded");
-            if (!chosen.length) throw new Error("Choose what to send, or “Not now”.");
-            await startReplays(
-              [
-                statuses.length > 0 && Object.fromEntries(statuses.map((status) => [status, true])),
-                sendsRecorded && { since: isoTime(values.since) },
-              ].filter(Boolean),
-            );
-            if (sendsRecorded) forgetUnsent(destinationId);
-            close();
-            showReplays(destinationId);
-          },
-        },
-        h(Choices, {
-          label: "Send",
-          name: "missed",
-          chosen: [...missed.map(([status]) => status), "recorded"],
-          options: [
-            ...missed.map((one) => [one[0], missedText(one)]),
-            since && ["recorded", "What was recorded while it was disabled"],
-          ].filter(Boolean),
-        }),
-        since &&
-          h(Field, {
-            label: "Disabled since",
-            name: "since",
-            type: "datetime-local",
-            step: 1,
-            required: true,
-            isWide: true,
-            value: localInput(since),
-            hint: "Errors and events recorded since then are sent.",
-          }),
-      ),
-    ),
-  );
-}
-
-function disableDestination({ destinationId, health: { pending } }, name) {
-  confirmAction({
-    title: `Disable ${name}?`,
-    submit: "Disable",
-    text: h(
-      Fragment,
-      {},
-      h(
-        "p",
-        {},
-        pending > 0
-          ? h(
-              Fragment,
-              {},
-              "It cancels ",
-              h("strong", {}, plural(pending, "queued delivery", "queued deliveries")),
-              ". ",
-            )
-          : "Nothing is queued. ",
-        "Sending stops within a minute.",
-      ),
-      h(
-        "p",
-        {},
-        "Errors are recorded as before. When you enable it again, you can send what was cancelled and what was recorded meanwhile.",
-      ),
-    ),
-    action: async () => {
-      await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: false });
-      announce(`${name} is disabled.`);
-      await refreshDestinations();
-    },
-  });
-}
-
-// Enables a destination, and offers to send what it missed.
-async function enableDestination({ destinationId, disabledAt }, name) {
-  await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
-  // However the dialog is closed.
-  const since = unsentSince.value.get(destinationId) ?? disabledAt;
-  unsentSince.set(new Map([...unsentSince.value, [destinationId, since]]));
-  const missed = await loadMissed(destinationId);
-  await refreshDestinations();
-  announce(`${name} is enabled.`);
-  openMissed(destinationId, { title: `${name} is enabled. Send what it missed?`, missed, since });
-}
-
-const STATUSES = [
-  ["", "All"],
-  ["pending", "Pending"],
-  ["failed", "Failed"],
-  ["cancelled", "Cancelled"],
-  ["delivered", "Delivered on retry"],
-];
-
-// Deliveries by status. Chosen ones can be replayed.
-function DeliveryList({ destination, name }) {
-  const { mayChange } = useSession();
-  const {
-    parameters: { status = "", cursor },
-  } = useAddress();
-  const { destinationId, health, enabled } = destination;
-  const load = () =>
-    readPage(`destinations/${segment(destinationId)}/deliveries`, { status, cursor, limit: PAGE_SIZE_OF_DELIVERIES });
-  const deliveries = useData(`deliveries ${destinationId} ${status} ${cursor ?? ""}`, load);
-  const [chosen, setChosen] = useState(new Set());
-  useEffect(() => setChosen(new Set()), [status, cursor]);
-  // Deliveries have changed if the health has.
-  const state = useMemo(() => JSON.stringify([health, enabled]), [health, enabled]);
-  const shownState = useRef(state);
-  useEffect(() => {
-    if (shownState.current === state) return;
-    shownState.current = state;
-    deliveries.reload();
-  }, [state]);
-  const all = deliveries.data?.data ?? [];
-  const idOf = ({ errorId, eventId }) => errorId ?? eventId;
-  const toggle = (id) => {
-    const next = new Set(chosen);
-    if (!next.delete(id)) next.add(id);
-    setChosen(next);
-  };
-  const isSelectable = mayChange && enabled;
-  // Those that are still listed.
-  const picked = isSelectable ? all.filter((delivery) => chosen.has(idOf(delivery))) : [];
-  const isAllPicked = picked.length === all.length;
-  const selected = () => ({
-    errorIds: picked.map(({ errorId }) => errorId).filter(Boolean),
-    eventIds: picked.map(({ eventId }) => eventId).filter(Boolean),
-  });
-  return h(
-    Fragment,
-    {},
-    h(
-      "div",
-      { class: "row spread" },
-      h(
-        "div",
-        { class: "segments", role: "group", "aria-label": "Status" },
-        STATUSES.map(([value, title]) =>
-          h(
-            "a",
-            {
-              key: value,
-              href: changed({ status: value || null, cursor: null }),
-              "aria-current": value === status ? "true" : undefined,
-            },
-            title,
-          ),
-        ),
-      ),
-      picked.length > 0 &&
-        h(
-          Button,
-          { kind: "primary", action: async () => openReplay(destination, name, selected()) },
-          `Replay ${plural(picked.length, "selected delivery", "selected deliveries")}`,
-        ),
-    ),
-    h(Loading, { of: deliveries, rows: 6 }),
-    deliveries.data &&
-      (all.length
-        ? h(
-            Table,
-            {
-              titles: [
-                isSelectable &&
-                  h(
-                    "th",
-                    { class: "pick" },
-                    h("input", {
-                      type: "checkbox",
-                      "aria-label": "Select all",
-                      checked: isAllPicked,
-                      onChange: () => setChosen(new Set(isAllPicked ? [] : all.map(idOf))),
-                    }),
-                  ),
-                "Record",
-                "Status",
-                "Last attempt",
-                "Attempts",
-                "Next attempt",
-              ],
-            },
-            all.map((delivery) =>
-              h(DeliveryRow, {
-                key: idOf(delivery),
-                delivery,
-                pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) },
-              }),
-            ),
-          )
-        : h(
-            Empty,
-            { title: "No deliveries", cursor: deliveries.data.cursor },
-            status
-              ? `There are no ${status} deliveries.`
-              : "What is delivered at the first attempt is not listed: open an error to see its deliveries.",
-          )),
-    h(PageLinks, { cursor: deliveries.data?.cursor, older: "Older deliveries" }),
-  );
-}
-
-// A delivery that is due waits until the destination accepts a probe.
-const NextAttempt = ({ at }) =>
-  at
-    ? h(Time, { at, past: h("span", { class: "quiet" }, "after the next success") })
-    : h("span", { class: "quiet" }, "none");
-
-function DeliveryRow({ delivery: { errorId, eventId, status, attempts, nextAttemptAt }, pick }) {
-  const last = attempts.at(-1);
-  const id = errorId ?? eventId;
-  return h(
-    "tr",
-    {},
-    pick &&
-      h(
-        "td",
-        { class: "pick" },
-        h("input", { type: "checkbox", checked: pick.isChosen, onChange: pick.toggle, "aria-label": `Select ${id}` }),
-      ),
-    h(
-      "td",
-      { class: "nowrap" },
-      h(
-        "a",
-        { href: changed(errorId ? { error: id } : { event: id }), title: id },
-        `${errorId ? "Error" : "Event"} …${id.slice(-6)}`,
-      ),
-      h(CopyButton, { text: id, label: `Copy id ${id}` }),
-    ),
-    h("td", {}, h(Badge, { kind: DELIVERY_KINDS[status] }, status)),
-    h(
-      "td",
-      { class: "text" },
-      last
-        ? h(
-            Fragment,
-            {},
-            h("strong", {}, last.status ?? "no response"),
-            " ",
-            h(Time, { at: last.at }),
-            last.response && h("code", { class: "block" }, excerpt(last.response, 120)),
-          )
-        : h("span", { class: "quiet" }, "none yet"),
-    ),
-    h("td", { "data-label": "Attempts:" }, attempts.length),
-    h("td", { class: "nowrap", "data-label": "Next attempt:" }, h(NextAttempt, { at: nextAttemptAt })),
-  );
-}

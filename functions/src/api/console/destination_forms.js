@@ -2,13 +2,13 @@
 
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
-import { refreshDestinations } from "./data.js";
+import { addDestination, refreshDestinations } from "./data.js";
 import { confirmAction, Dialog, openDialog } from "./dialogs.js";
 import { Choices, Field, Form } from "./forms.js";
 import { announce } from "./messages.js";
-import { destinationName, maskedUrl, UserLink, WorkflowLink } from "./names.js";
+import { maskedUrl, UserLink, WorkflowLink } from "./names.js";
 import { openRoleSteps, RoleField, RoleReplacement } from "./role.js";
-import { go, link } from "./route.js";
+import { go, link, rememberPage } from "./route.js";
 import { Time } from "./times.js";
 import { Button, Code, CopyButton, Id, Json, plural, Properties, Section } from "./ui.js";
 
@@ -190,13 +190,16 @@ function NewDestination({ close }) {
               credentials: access === "role" ? { roleArn: values.roleArn.trim() } : keysOf(values),
             }
           : { url: values.url.trim(), ...(values.description && { description: values.description }) };
-        const saved = await call("POST", "destinations", { ...common, ...target });
+        const isHere = rememberPage();
+        const { secret, ...saved } = await call("POST", "destinations", { ...common, ...target });
+        const page = link(["destinations", saved.destinationId]);
         close();
-        go(link(["destinations", saved.destinationId]));
+        addDestination(saved);
+        if (isHere()) go(page);
         // The secret is shown only once, whatever happens next.
-        if (saved.secret) showSecret(saved.secret);
+        if (secret) showSecret(secret);
         await refreshDestinations();
-        if (saved.secret) return;
+        if (secret || location.hash !== page) return;
         if (access === "role") openRoleSteps(saved);
         else announce(saved.verified ? "Saved and verified." : "Saved, but not verified: see what AWS answered.");
       },
@@ -528,7 +531,7 @@ function FilterValue({ member, value }) {
   return member === "workflowId" ? h(WorkflowLink, { id: value }) : h(Code, { text: value });
 }
 
-// A URL with its query hidden until it is asked for.
+// A URL, masked until it is asked for.
 function SecretUrl({ url }) {
   const [isShown, setShown] = useState(false);
   const masked = maskedUrl(url);
@@ -578,7 +581,7 @@ function deleteDestination({ destinationId, type, health: { pending } }, name) {
       h(
         "p",
         {},
-        h("strong", {}, destinationName({ name, type })),
+        h("strong", {}, name),
         ` and its ${type === "webhook" ? "secret" : "credentials"} are erased immediately.`,
       ),
       h(
@@ -589,9 +592,10 @@ function deleteDestination({ destinationId, type, health: { pending } }, name) {
       ),
     ),
     action: async () => {
+      const isHere = rememberPage();
       await call("DELETE", `destinations/${segment(destinationId)}`);
       announce(`${name} is deleted.`);
-      go(link(["destinations"]));
+      if (isHere()) go(link(["destinations"]));
       await refreshDestinations();
     },
   });

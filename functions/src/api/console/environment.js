@@ -5,7 +5,7 @@ import { call, etagOf, fieldProblem, session, useSession } from "./api.js";
 import { Dialog, openDialog } from "./dialogs.js";
 import { Field, Form } from "./forms.js";
 import { announce } from "./messages.js";
-import { useTitle } from "./route.js";
+import { rememberPage, useTitle } from "./route.js";
 import { Badge, Button, Id, Json, Properties, Section } from "./ui.js";
 
 export { EnvironmentPage };
@@ -69,8 +69,10 @@ function EnvironmentPage() {
 
 // Opens the settings as they are now: the page shows those of the time when the user signed in.
 async function openModalSettings() {
+  const isHere = rememberPage();
   const present = await call("GET", "environment");
   session.set({ ...session.value, environment: present });
+  if (!isHere()) return;
   const { origins, theme, lang } = present.modal;
   const hasOwnTheme = theme && typeof theme === "object";
   openDialog((close) =>

@@ -4,9 +4,9 @@ import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { call, query, readPage } from "./api.js";
 import { Chart } from "./chart.js";
 import { useData, useFormer, usePolling } from "./data.js";
-import { ErrorPanel } from "./error.js";
+import { ErrorPanel } from "./record_panels.js";
 import { areNewestOnly, Groups, GroupSummary, groupsTitle } from "./error_groups.js";
-import { Chips, FilterField } from "./forms.js";
+import { Chips, FilterField, FilterSelect, setFilter } from "./forms.js";
 import { IntegrationFilter } from "./integrations.js";
 import { announce } from "./messages.js";
 import { UserField, UserLink, WorkflowLink, useNames } from "./names.js";
@@ -182,22 +182,9 @@ const withoutFilters = ({ view, range, since, until }) => link(["errors"], { vie
 
 function FilterBar({ parameters, groups = [], codes }) {
   const { users, workflows } = useNames();
-  const set = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
   const blocks = [
     ...new Set([parameters.blockType, ...groups.map(({ blockType }) => blockType)].filter(Boolean)),
   ].toSorted();
-  const select = (label, name, options) =>
-    h(
-      "label",
-      {},
-      label,
-      h(
-        "select",
-        { value: parameters[name] ?? "", onChange: set(name) },
-        h("option", { value: "" }, "All"),
-        options.map(([value, title = value]) => h("option", { key: value, value }, title)),
-      ),
-    );
   const chips = [
     parameters.workflowId && [
       "workflowId",
@@ -216,23 +203,19 @@ function FilterBar({ parameters, groups = [], codes }) {
       { type: "button", class: "fold", "aria-expanded": String(isOpen), onClick: () => setOpen(!isOpen) },
       count ? `Filters (${count})` : "Filters",
     ),
-    select(
-      "Block type",
-      "blockType",
-      blocks.map((block) => [block]),
-    ),
-    h(IntegrationFilter, { value: parameters.integrationId, onChange: set("integrationId") }),
-    select(
-      "Status code",
-      "status",
-      [...new Set([...codes, parameters.status].filter(Boolean))].map((code) => [code]),
-    ),
-    h(UserField, { value: parameters.userId ?? "", onChange: set("userId") }),
+    h(FilterSelect, { label: "Block type", name: "blockType", options: blocks.map((block) => [block]) }),
+    h(IntegrationFilter),
+    h(FilterSelect, {
+      label: "Status code",
+      name: "status",
+      options: [...new Set([...codes, parameters.status].filter(Boolean))].map((code) => [code]),
+    }),
+    h(UserField, { value: parameters.userId ?? "", onChange: setFilter("userId") }),
     h(FilterField, {
       label: "Execution",
       value: parameters.executionId ?? "",
       placeholder: "Id",
-      onChange: set("executionId"),
+      onChange: setFilter("executionId"),
     }),
     h(
       "label",

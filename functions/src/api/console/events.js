@@ -3,10 +3,10 @@
 import { Fragment, h } from "./preact.js";
 import { query, readPage } from "./api.js";
 import { useData } from "./data.js";
-import { Actor, EventPanel } from "./error.js";
-import { Chips } from "./forms.js";
+import { Actor, EventPanel } from "./record_panels.js";
+import { Chips, FilterSelect, setFilter } from "./forms.js";
 import { useNames, UserField, UserLink, WorkflowLink } from "./names.js";
-import { changed, go, goBackTo, link, useAddress, useTitle } from "./route.js";
+import { changed, goBackTo, link, useAddress, useTitle } from "./route.js";
 import { pagesOf, RangeChoice, rangeOf } from "./time_range.js";
 import { Time } from "./times.js";
 import { Code, Empty, Loading, PageLinks, Table } from "./ui.js";
@@ -46,7 +46,6 @@ function EventsPage() {
     const range = rangeOf(parameters, "7d");
     return { ...(await readPage("events", { ...request, ...range })), range };
   });
-  const set = (name) => (change) => go(changed({ [name]: change.currentTarget.value || null, cursor: null }));
   const isFiltered = type || userId || workflowId || integrationId;
   const { workflows } = useNames();
   const chips = [
@@ -61,18 +60,8 @@ function EventsPage() {
     h(
       "div",
       { class: "filters" },
-      h(
-        "label",
-        {},
-        "Type",
-        h(
-          "select",
-          { value: type, onChange: set("type") },
-          h("option", { value: "" }, "All"),
-          EVENT_TYPES.map((name) => h("option", { key: name, value: name }, name)),
-        ),
-      ),
-      h(UserField, { value: userId, onChange: set("userId") }),
+      h(FilterSelect, { label: "Type", name: "type", options: EVENT_TYPES.map((name) => [name]) }),
+      h(UserField, { value: userId, onChange: setFilter("userId") }),
       isFiltered &&
         h(
           "div",

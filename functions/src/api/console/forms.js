@@ -2,10 +2,10 @@
 
 import { createContext, h, useContext, useLayoutEffect, useRef, useState } from "./preact.js";
 import { announceProblem, fieldText } from "./messages.js";
-import { changed } from "./route.js";
+import { changed, go, useAddress } from "./route.js";
 import { Json, Notice, useId } from "./ui.js";
 
-export { Chips, Choices, Field, FilterField, Form };
+export { Chips, Choices, Field, FilterField, FilterSelect, Form, setFilter };
 
 // Problems of the fields of a form, by the last part of their pointers.
 const FieldProblems = createContext({});
@@ -63,6 +63,26 @@ function Choices({ label, name, options, chosen = [], ...properties }) {
       ),
     ),
     problem && h("p", { class: "error", role: "alert" }, h("b", {}, problem)),
+  );
+}
+
+// Returns a handler that filters the list of the page by the value of a control.
+const setFilter = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
+
+// A choice by which a list is filtered, with options `[value, title]`.
+function FilterSelect({ label, name, options, children, ...properties }) {
+  const { parameters } = useAddress();
+  return h(
+    "label",
+    {},
+    label,
+    h(
+      "select",
+      { value: parameters[name] ?? "", onChange: setFilter(name), ...properties },
+      h("option", { value: "" }, "All"),
+      children,
+      options.map(([value, title = value]) => h("option", { key: value, value }, title)),
+    ),
   );
 }
 

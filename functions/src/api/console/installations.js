@@ -3,11 +3,12 @@
 import { Fragment, h } from "./preact.js";
 import { readPage } from "./api.js";
 import { useData } from "./data.js";
+import { FilterSelect } from "./forms.js";
 import { IntegrationFilter } from "./integrations.js";
 import { UserLink } from "./names.js";
-import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { link, useAddress, useTitle } from "./route.js";
 import { Time } from "./times.js";
-import { Badge, Button, Empty, Loading, PageLinks, plural, Table } from "./ui.js";
+import { Badge, Button, Empty, Loading, PageLinks, Table } from "./ui.js";
 
 export { InstallationsPage, InstallationTable };
 
@@ -21,7 +22,6 @@ function InstallationsPage() {
   const installations = useData(`installations ${status} ${integrationId} ${cursor ?? ""}`, () =>
     readPage("installations", { status, integrationId, cursor, limit: 100 }),
   );
-  const set = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
   return h(
     Fragment,
     {},
@@ -29,22 +29,16 @@ function InstallationsPage() {
     h(
       "div",
       { class: "filters" },
-      h(
-        "label",
-        {},
-        "Status",
-        h(
-          "select",
-          { value: status, onChange: set("status") },
-          [
-            ["", "All"],
-            ["needs-attention", "Needs attention"],
-            ["active", "Active"],
-            ["inactive", "Inactive"],
-          ].map(([value, title]) => h("option", { key: value, value }, title)),
-        ),
-      ),
-      h(IntegrationFilter, { value: integrationId, onChange: set("integrationId") }),
+      h(FilterSelect, {
+        label: "Status",
+        name: "status",
+        options: [
+          ["needs-attention", "Needs attention"],
+          ["active", "Active"],
+          ["inactive", "Inactive"],
+        ],
+      }),
+      h(IntegrationFilter),
     ),
     h(Loading, { of: installations, rows: 8 }),
     installations.data &&
@@ -94,7 +88,7 @@ const InstallationTable = ({ installations, showsUser, empty, cursor, uninstall 
                   !active && h("span", { class: "quiet" }, " inactive"),
                 ),
               ),
-              !workflows.length && plural(0, "workflow"),
+              !workflows.length && "none",
             ),
             h("td", { class: "nowrap", "data-label": "Installed" }, h(Time, { at: installedAt })),
             uninstall &&

@@ -1,13 +1,13 @@
 // Integrations: the catalogue, and an editor with a preview of what the user sees.
 
-import { Fragment, h, useLayoutEffect, useState } from "./preact.js";
-import { call, etagOf, fieldProblem, onSignOut, query, segment, useSession } from "./api.js";
+import { Fragment, h, useLayoutEffect, useRef, useState } from "./preact.js";
+import { call, etagOf, fieldProblem, isRefused, onSignOut, query, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
 import { confirmAction } from "./dialogs.js";
-import { Field, Form } from "./forms.js";
+import { Field, FilterSelect, Form } from "./forms.js";
 import { announce } from "./messages.js";
 import { IntegrationIcon, Preview } from "./preview.js";
-import { go, link, useTitle } from "./route.js";
+import { go, link, rememberPage, useAddress, useTitle } from "./route.js";
 import { Time } from "./times.js";
 import { Badge, Button, Empty, Json, Loading, Notice, plural, Properties, Section, Table } from "./ui.js";
 
@@ -67,21 +67,24 @@ async function allIntegrations() {
 }
 
 // Choice of an integration by which a list is filtered. The names are read when they are needed.
-function IntegrationFilter({ value, onChange }) {
+function IntegrationFilter() {
+  const {
+    parameters: { integrationId: value },
+  } = useAddress();
   const [isNeeded, setNeeded] = useState(false);
-  const { data = [] } = useData(`names of integrations ${isNeeded}`, async () => (isNeeded ? allIntegrations() : []));
+  const names = useData(`names of integrations ${isNeeded}`, async () => (isNeeded ? allIntegrations() : []));
+  const { data = [], problem } = names;
   const options = data.map(({ integrationId, name }) => [integrationId, name]);
   if (value && !options.some(([id]) => id === value)) options.push([value, value]);
   return h(
-    "label",
-    {},
-    "Integration",
-    h(
-      "select",
-      { value: value ?? "", onChange, onFocus: () => setNeeded(true) },
-      h("option", { value: "" }, "All"),
-      options.map(([id, name]) => h("option", { key: id, value: id }, name)),
-    ),
+    FilterSelect,
+    {
+      label: "Integration",
+      name: "integrationId",
+      options,
+      onFocus: () => (problem ? names.reload() : setNeeded(true)),
+    },
+    problem && h("option", { disabled: true }, "The others cannot be loaded"),
   );
 }
 
@@ -224,13 +227,18 @@ addEventListener("beforeunload", (event) => {
   if (hasDrafts()) event.preventDefault();
 });
 
-// Refuses the id of an integration that exists, which saving would replace.
-async function checkIsNew(id) {
-  const found = await call("GET", `integrations/${segment(id)}`).catch((problem) => {
+// Returns an integration, if it exists.
+const findIntegration = (path) =>
+  call("GET", path).catch((problem) => {
     if (problem.status !== 404) throw problem;
   });
-  if (found) throw fieldProblem("id", "exists already");
-}
+
+// Returns the members as JSON in which the order of members and absent values make no difference.
+const canonical = (members) =>
+  JSON.stringify(members, (_, value) => {
+    if (!value || value.length === 0) return undefined;
+    return value.constructor === Object ? Object.fromEntries(Object.entries(value).toSorted()) : value;
+  });
 
 // Reads the definition that was entered: `{problem}`, or `{definition, details}`. The members of
 // the other fields may be entered too: `details` are to be shown there.
@@ -255,7 +263,7 @@ function readDefinition(text) {
 // `problem` and the last valid `definition`, and functions that change them. It is kept until it is
 // saved or discarded.
 function useDraft(integration) {
-  const { integrationId } = integration;
+  const { integrationId = NEW } = integration;
   const kept = drafts.get(integrationId);
   const [etag, setEtag] = useState(kept?.etag ?? etagOf(integration));
   const [draft, setDraft] = useState(kept?.draft ?? membersOf(integration, DETAILS));
@@ -312,22 +320,18 @@ const membersOf = (source, members) => Object.fromEntries(members.map((member) =
 function Editor({ integration, isNew, saved, discard }) {
   const { integrationId, version, updatedAt } = integration;
   const entered = useDraft(integration);
+  // The last request that was not answered.
+  const unanswered = useRef(null);
   const { draft, definition, pasted, change } = entered;
   const set =
     (name, valueOf = (input) => input.value) =>
     (event) =>
       change({ ...draft, [name]: valueOf(event.currentTarget) });
-  const save = async ({ id = integrationId }) => {
-    if (entered.problem) throw fieldProblem("definition", entered.problem);
-    if (isNew) await checkIsNew(id.trim());
-    const path = `integrations/${segment(id.trim())}`;
-    const body = { ...definition, ...draft, description: draft.description || null };
+  const store = async (path, body, sent) => {
     try {
-      const stored = await call("PUT", path, body, { ifMatch: entered.etag });
-      rememberIntegration(id.trim(), stored);
-      entered.setEtag(etagOf(stored));
-      entered.end();
+      return await call("PUT", path, body, { ifMatch: entered.etag });
     } catch (problem) {
+      unanswered.current = isRefused(problem) ? null : sent;
       if (problem.status !== 412) throw problem;
       const present = await call("GET", path);
       entered.setEtag(etagOf(present));
@@ -336,10 +340,25 @@ function Editor({ integration, isNew, saved, discard }) {
         { cause: problem },
       );
     }
-    drafts.delete(integrationId);
+  };
+  const save = async ({ id = integrationId }) => {
+    if (entered.problem) throw fieldProblem("definition", entered.problem);
+    const isHere = rememberPage();
+    const path = `integrations/${segment(id.trim())}`;
+    const body = { ...definition, ...draft, description: draft.description || null };
+    const sent = `${path} ${JSON.stringify(body)}`;
+    const wasSent = unanswered.current === sent;
+    const present = (isNew || wasSent) && (await findIntegration(path));
+    const isStored = wasSent && present && canonical(membersOf(present, Object.keys(body))) === canonical(body);
+    if (isNew && present && !isStored) throw fieldProblem("id", "exists already");
+    const stored = isStored ? present : await store(path, body, sent);
+    rememberIntegration(id.trim(), stored);
+    entered.setEtag(etagOf(stored));
+    entered.end();
+    drafts.delete(integrationId ?? NEW);
     announce("Saved. The modal shows it within ten seconds.");
-    if (isNew) go(link(["integrations", id.trim()]));
-    else await saved();
+    if (!isNew) await saved();
+    else if (isHere()) go(link(["integrations", id.trim()]));
   };
   return h(
     "div",
@@ -360,7 +379,7 @@ function Editor({ integration, isNew, saved, discard }) {
               Button,
               {
                 action: async () => {
-                  drafts.delete(integrationId);
+                  drafts.delete(integrationId ?? NEW);
                   await discard();
                 },
               },
@@ -468,11 +487,12 @@ function deleteIntegration({ integrationId, name, workflows }) {
       ),
     ),
     action: async () => {
+      const isHere = rememberPage();
       await call("DELETE", `integrations/${segment(integrationId)}`);
       rememberIntegration(integrationId, null);
       drafts.delete(integrationId);
       announce(`${name} is deleted.`);
-      go(link(["integrations"]));
+      if (isHere()) go(link(["integrations"]));
     },
   });
 }

@@ -249,7 +249,7 @@ function App() {
   return key ? h(Console, { key, environment, mayChange }) : h(SignIn, { reason });
 }
 
-// A control that disappears leaves the focus to the title of the page.
+// A control that disappears leaves the focus to the title of the page, or of the last dialog.
 let focused = null;
 addEventListener("focusin", ({ target }) => {
   focused = target;
@@ -260,7 +260,8 @@ addEventListener("pointerdown", ({ target }) => {
 new MutationObserver(() => {
   if (!focused || focused.isConnected || document.activeElement !== document.body) return;
   focused = null;
-  document.querySelector("main h1")?.focus({ preventScroll: true });
+  const titles = document.querySelectorAll("main h1, dialog[open] h2");
+  [...titles].at(-1)?.focus({ preventScroll: true });
 }).observe(document.body, { childList: true, subtree: true });
 
 // A page in the back/forward cache would keep its key.

@@ -5,8 +5,8 @@ import { call, readPage, segment, session, staleError, useSession } from "./api.
 import { pause, refreshDestinations, useData, usePolling } from "./data.js";
 import { Dialog, openDialog } from "./dialogs.js";
 import { Choices, Form } from "./forms.js";
-import { announce } from "./messages.js";
-import { go, link, useAddress } from "./route.js";
+import { announce, openDialogs } from "./messages.js";
+import { go, link, rememberPage, useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
 import { RangeFields } from "./time_range.js";
 import { isoTime, Time } from "./times.js";
@@ -72,8 +72,10 @@ function replayStarter(destinationId) {
 // Ends the wait of all pending deliveries: first counts them in a replay, which shows the progress,
 // then closes the circuit, so that they are sent.
 async function replayNow({ destinationId, health: { pending } }) {
+  const isHere = rememberPage();
   const replayId = await startReplay(destinationId, { pending: true });
-  showReplays(destinationId);
+  // A dialog that was opened meanwhile ends with the page.
+  if (isHere() && !openDialogs.value.length) showReplays(destinationId);
   await follow(replayId, COUNTING_MS, ({ status, found }) => status !== "running" || found >= pending);
   // Someone may have disabled it meanwhile.
   const { enabled } = await call("GET", `destinations/${segment(destinationId)}`);
@@ -106,9 +108,10 @@ function openReplay(destination, name, selected) {
               : [],
           }[kind];
           if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
+          const isHere = rememberPage();
           await startReplays(selections);
           close();
-          showReplays(destination.destinationId);
+          if (isHere()) showReplays(destination.destinationId);
         },
       }),
     ),

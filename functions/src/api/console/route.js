@@ -4,7 +4,7 @@
 import { useEffect } from "./preact.js";
 import { createStore, useStore } from "./store.js";
 
-export { address, link, go, goBackTo, useAddress, changed, isReturn, useTitle };
+export { link, go, goBackTo, rememberPage, useAddress, changed, isReturn, useTitle };
 
 // Time within which a page that is opened again must become long enough to be scrolled.
 const SCROLL_MS = 5000;
@@ -96,6 +96,13 @@ function go(target, { replace = false } = {}) {
   } else {
     location.hash = target;
   }
+}
+
+// Returns a function that says whether the present page is still shown. What a request opens when it
+// ends must not take the user away from another page.
+function rememberPage() {
+  const { hash } = location;
+  return () => location.hash === hash;
 }
 
 // Closes a part of a page, which leaves a fragment: goes back if the page was opened from there, so

@@ -3,7 +3,7 @@
 import { Fragment, h } from "./preact.js";
 import { createStore, useStore } from "./store.js";
 
-export { Time, relativeTime, localInput, isoTime };
+export { Time, localInput, isoTime };
 
 const UNITS = [
   ["day", 86400],
@@ -12,9 +12,10 @@ const UNITS = [
   ["second", 1],
 ];
 const RELATIVE = new Intl.RelativeTimeFormat("en", { style: "short" });
-const ZONE = new Intl.DateTimeFormat(undefined, { timeZoneName: "long" })
-  .formatToParts()
-  .find(({ type }) => type === "timeZoneName").value;
+const ZONE = new Intl.DateTimeFormat(undefined, { timeZoneName: "long" });
+
+// Returns the name of the time zone at a time: it differs in summer.
+const zoneAt = (date) => ZONE.formatToParts(date).find(({ type }) => type === "timeZoneName").value;
 
 // Returns a time relative to now: "5 min. ago", "in 2 hr."
 function relativeTime(time, now = Date.now()) {
@@ -34,12 +35,13 @@ setInterval(() => {
 function Time({ at, before, past }) {
   const now = Math.max(useStore(clock), Date.now());
   if (!at) return h("span", { class: "quiet" }, "never");
-  if (past && new Date(at) <= now) return past;
+  const date = new Date(at);
+  if (past && date <= now) return past;
   return h(
     Fragment,
     {},
     before,
-    h("time", { datetime: at, title: `${new Date(at).toLocaleString()} (${ZONE})\n${at}` }, relativeTime(at, now)),
+    h("time", { datetime: at, title: `${date.toLocaleString()} (${zoneAt(date)})\n${at}` }, relativeTime(at, now)),
   );
 }
 

@@ -4,11 +4,11 @@ import { Fragment, h, useEffect } from "./preact.js";
 import { call, query, readPage, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
 import { confirmAction, Dialog, openDialog } from "./dialogs.js";
-import { Field, Form } from "./forms.js";
+import { Field, FilterSelect, Form } from "./forms.js";
 import { InstallationTable } from "./installations.js";
 import { announce } from "./messages.js";
 import { rememberNames } from "./names.js";
-import { changed, go, link, useAddress, useTitle } from "./route.js";
+import { changed, go, link, rememberPage, useAddress, useTitle } from "./route.js";
 import { Time } from "./times.js";
 import { Badge, Button, Empty, Id, Loading, PageLinks, Properties, Section, Table } from "./ui.js";
 
@@ -39,32 +39,24 @@ function UsersPage() {
     h(
       "div",
       { class: "filters" },
-      h(
-        "label",
-        {},
-        "Status",
-        h(
-          "select",
-          {
-            value: status,
-            onChange: (event) => go(changed({ status: event.currentTarget.value || null, cursor: null })),
-          },
-          [
-            ["", "All"],
-            ["active", "Active"],
-            ["disabled", "Disabled"],
-          ].map(([value, title]) => h("option", { key: value, value }, title)),
-        ),
-      ),
+      h(FilterSelect, {
+        label: "Status",
+        name: "status",
+        options: [
+          ["active", "Active"],
+          ["disabled", "Disabled"],
+        ],
+      }),
       h(
         Form,
         {
           submit: "Find",
           kind: "",
           send: async ({ user }) => {
+            const isHere = rememberPage();
             const found = await findUser(user.trim());
             rememberNames("users", [found]);
-            go(link(["users", found.userId]));
+            if (isHere()) go(link(["users", found.userId]));
           },
         },
         h(Field, {
@@ -126,6 +118,7 @@ function openNewUser() {
           submit: "Create user",
           secondary: h(Button, { action: close }, "Cancel"),
           send: async (values) => {
+            const isHere = rememberPage();
             const user = await call(
               "POST",
               "users",
@@ -133,7 +126,7 @@ function openNewUser() {
             );
             close();
             announce(`Created ${user.username}.`);
-            go(link(["users", user.userId]));
+            if (isHere()) go(link(["users", user.userId]));
           },
         },
         h(Field, { label: "Email", name: "email", type: "email" }),
@@ -390,9 +383,10 @@ function deleteUser({ username }, path) {
       "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire, unless you erase them before. This cannot be undone.",
     ),
     action: async () => {
+      const isHere = rememberPage();
       await call("DELETE", path);
       announce(`Deleted ${username}.`);
-      go(link(["users"]));
+      if (isHere()) go(link(["users"]));
     },
   });
 }

@@ -1,4 +1,5 @@
-// Changes of installations: requests to the API that do not overwrite what was changed elsewhere.
+// Changes of installations: requests to the API that do not overwrite accounts that were changed
+// elsewhere.
 
 import { call, RequestError } from "./api.js";
 import { send } from "./port.js";

@@ -3,7 +3,7 @@
 import { text } from "./texts.js";
 import { RequestError, deferred, isRenewable, renewToken } from "./api.js";
 
-export { SLOW_MS, h, button, icon, announce, showFailure, problemText, notice, confirmDialog, newId };
+export { SLOW_MS, h, button, icon, announce, clearFailure, showFailure, problemText, notice, confirmDialog, newId };
 
 function h(name, properties = {}, ...children) {
   const node = document.createElement(name);
@@ -76,6 +76,7 @@ const SLOW_MS = 5000;
 async function withBusy(control, action) {
   if (control.getAttribute("aria-disabled")) return;
   control.setAttribute("aria-disabled", "true");
+  if (!control.closest(".failure")) clearFailure();
   const slow = setTimeout(() => {
     // The action may be waiting for the user, who reads its dialog.
     const isAsking = document.querySelector("dialog[open]") && !control.closest("dialog");
@@ -111,11 +112,14 @@ function problemText(problem) {
   return problem.kind === "session" && !isRenewable() ? `${message} ${text("linkUsed")}` : message;
 }
 
+// Removes the failure of an earlier action.
+const clearFailure = () => document.querySelector(".failure")?.remove();
+
 // Shows a failure above the view, which stays as it is.
 function showFailure(problem) {
   // The page has started anew.
   if (problem?.kind === "stale") return;
-  document.querySelector(".failure")?.remove();
+  clearFailure();
   const isSession = problem?.kind === "session";
   const box = notice(problemText(problem), "danger failure", [
     isSession &&

@@ -2,7 +2,7 @@
 
 import { text } from "./texts.js";
 import { call, claims, deferred, RequestError } from "./api.js";
-import { announce, h, newId } from "./dom.js";
+import { announce, clearFailure, h, newId } from "./dom.js";
 import { change, remember } from "./changes.js";
 import { send } from "./port.js";
 import { reloadAfter } from "./sections.js";
@@ -53,12 +53,31 @@ function workflowList(installation, integration, actions) {
   );
 }
 
-// Switches a workflow on or off, after previous switches. A token that may only install does it
-// through the installation, with all active workflows.
+// Sends a switch, and loads the session. A token that may only install does it through the
+// installation, with all active workflows.
+async function sendSwitch(integrationId, { workflowId, key }, active) {
+  if (workflowId && canManage()) {
+    await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId });
+    // The workflow is switched, even if the new status cannot be shown.
+    await loadSession().catch((problem) => {
+      if (problem.kind === "stale") throw problem;
+    });
+    return;
+  }
+  await loadSession();
+  const present = installationOf(integrationId);
+  if (!present) throw new RequestError("gone");
+  const others = present.workflows.filter((one) => one.active && one.key !== key).map((one) => one.key);
+  remember(await change(integrationId, { workflows: active ? [...others, key] : others }, present));
+}
+
+// Switches a workflow on or off, after previous switches.
 async function switchWorkflow(toggle, installation, workflow, { showStatus, reload }) {
   const { integrationId } = installation;
+  const known = () => installationOf(integrationId)?.workflows.find(({ key }) => key === workflow.key);
   const active = toggle.checked;
   toggle.disabled = true;
+  clearFailure();
   const previous = state.switches;
   const { promise, resolve } = deferred();
   state.switches = promise;
@@ -67,21 +86,13 @@ async function switchWorkflow(toggle, installation, workflow, { showStatus, relo
   try {
     // Nothing is switched for the next user.
     if (claims?.sub !== user) throw new RequestError("stale");
-    if (workflow.workflowId && canManage()) {
-      await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId: workflow.workflowId });
-      // The workflow is switched, even if the new status cannot be shown.
-      await loadSession().catch((problem) => {
-        if (problem.kind === "stale") throw problem;
-      });
-    } else {
+    await sendSwitch(integrationId, workflow, active).catch(async (problem) => {
+      if (!["offline", "failed"].includes(problem.kind)) throw problem;
+      // Only the response may have been lost.
       await loadSession();
-      const present = installationOf(integrationId);
-      if (!present) throw new RequestError("gone");
-      const others = present.workflows.filter((one) => one.active && one.key !== workflow.key).map(({ key }) => key);
-      remember(await change(integrationId, { workflows: active ? [...others, workflow.key] : others }, present));
-    }
-    const known = installationOf(integrationId)?.workflows.find(({ key }) => key === workflow.key);
-    const workflowId = known?.workflowId ?? workflow.workflowId;
+      if (known()?.active !== active) throw problem;
+    });
+    const workflowId = known()?.workflowId ?? workflow.workflowId;
     Object.assign(workflow, { workflowId, active });
     send({
       type: "event",

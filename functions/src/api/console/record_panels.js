@@ -1,21 +1,18 @@
-// Details of an error and of an event, with their deliveries, in a panel over the page.
+// Panels over the page with the details of an error or event, and its deliveries.
 
 import { Fragment, h } from "./preact.js";
-import { call, segment, useSession } from "./api.js";
-import { useData, useDestinations } from "./data.js";
+import { call, segment } from "./api.js";
+import { useData } from "./data.js";
+import { Deliveries } from "./deliveries.js";
 import { Dialog } from "./dialogs.js";
-import { destinationName, UserLink, WorkflowLink } from "./names.js";
-import { startReplay } from "./replays.js";
+import { UserLink, WorkflowLink } from "./names.js";
 import { link } from "./route.js";
 import { Time } from "./times.js";
-import { Badge, Button, Code, CopyButton, Empty, Id, Json, Problem, Properties, Skeleton } from "./ui.js";
+import { Code, CopyButton, Id, Json, Problem, Properties, Skeleton } from "./ui.js";
 
-export { ErrorPanel, EventPanel, Actor, DELIVERY_KINDS };
+export { ErrorPanel, EventPanel, Actor };
 
 const RECENT_MS = 7 * 86400 * 1000;
-
-// Kinds of badges by status of a delivery.
-const DELIVERY_KINDS = { delivered: "good", pending: "warn", failed: "bad", cancelled: "quiet" };
 
 function ErrorPanel({ id, close }) {
   const error = useData(`error ${id}`, () => call("GET", `errors/${segment(id)}`));
@@ -111,92 +108,3 @@ const Actor = ({ actor }) =>
         actor ? "API key " : "Tenon",
         actor && h("code", { title: actor.keyId }, `…${actor.keyId.slice(-6)}`),
       );
-
-// Returns whether a destination sends a type of records: "error", or that of an event.
-const subscribesTo = ({ events }, type) =>
-  events.some((one) => (one.endsWith(".*") ? type.startsWith(one.slice(0, -1)) : one === type));
-
-// Deliveries of an error or event, by destination. Any of them can be sent again.
-function Deliveries({ deliveries, type, ids, reload }) {
-  const { list = [] } = useDestinations();
-  const { mayChange } = useSession();
-  const known = new Map(deliveries.map((delivery) => [delivery.destinationId, delivery]));
-  const all = [...new Set([...list.map(({ destinationId }) => destinationId), ...known.keys()])];
-  return h(
-    "section",
-    { class: "stack", "aria-label": "Deliveries" },
-    h("h3", {}, "Deliveries"),
-    all.length
-      ? all.map((destinationId) => {
-          const destination = list.find((one) => one.destinationId === destinationId);
-          const delivery = known.get(destinationId);
-          const isSubscribed = destination && subscribesTo(destination, type);
-          const verb = delivery ? "Send again" : "Send";
-          return h(
-            "div",
-            { key: destinationId, class: "card dense" },
-            h(
-              "div",
-              { class: "row spread" },
-              destination
-                ? h("a", { href: link(["destinations", destinationId]) }, destinationName(destination))
-                : h("span", { class: "quiet" }, "Deleted destination"),
-              h(
-                Badge,
-                { kind: DELIVERY_KINDS[delivery?.status] },
-                delivery?.status ?? (destination && !isSubscribed ? "not subscribed" : "not sent"),
-              ),
-            ),
-            delivery && h(Attempts, delivery),
-            mayChange &&
-              isSubscribed &&
-              destination.enabled &&
-              h(
-                "div",
-                {},
-                h(
-                  Button,
-                  {
-                    label: `${verb} to ${destinationName(destination)}`,
-                    action: async () => {
-                      await startReplay(destinationId, ids, { follows: true });
-                      await reload();
-                    },
-                  },
-                  verb,
-                ),
-              ),
-          );
-        })
-      : h(Empty, { title: "No destinations" }),
-  );
-}
-
-// Attempts of a delivery, newest first.
-const Attempts = ({ attempts, nextAttemptAt }) =>
-  h(
-    "ol",
-    { class: "attempts" },
-    nextAttemptAt &&
-      h(
-        "li",
-        { class: "quiet" },
-        h(Time, { at: nextAttemptAt, before: "Next attempt ", past: "Waits until the destination accepts an attempt" }),
-      ),
-    attempts
-      .toReversed()
-      .map(({ at, status, latencyMs, response }) =>
-        h(
-          "li",
-          { key: at },
-          h(
-            "span",
-            { class: "row" },
-            h(Badge, { kind: status >= 200 && status < 300 ? "good" : "bad" }, status ?? "no response"),
-            h(Time, { at }),
-            h("span", { class: "quiet" }, `${latencyMs.toLocaleString()} ms`),
-          ),
-          response && h("code", { class: "block" }, response),
-        ),
-      ),
-  );
