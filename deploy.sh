@@ -147,6 +147,26 @@ check_rate_limits() {
     fi
 }
 
+# Lambda keeps 100 executions of an account unreserved.
+check_reservations() {
+    local name value reserved=0
+    for name in AuthorizerReservedConcurrency TestReservedConcurrency; do
+        value=$(value_of $name)
+        [[ $value =~ ^[0-9]{1,6}$ ]] || { failed "$name must be a whole number, not \"$value\"" && return 0; }
+        reserved=$((reserved + 10#$value))
+    done
+    ((reserved == 0 || reserved <= $1 - 100)) ||
+        failed "AuthorizerReservedConcurrency and TestReservedConcurrency reserve $reserved of $1 concurrent executions, of which 100 must
+    remain: set both to 0, or have the limit raised"
+}
+
+check_warm_throughput() {
+    local value
+    value=$(value_of WarmWritesPerSecond)
+    [[ $value = 0 || $value =~ ^[1-9][0-9]{3,6}$ && $value -ge 4000 ]] ||
+        failed "WarmWritesPerSecond must be 0 or a whole number of at least 4000, not \"$value\""
+}
+
 # A deployment would delete the resources of another application.
 check_owner() {
     if [[ $1 != *_COMPLETE || $1 == ROLLBACK_COMPLETE ]] ||
@@ -179,7 +199,6 @@ check_account() {
     else
         passed "$limit concurrent executions"
     fi
-
     if status=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \
         --query 'Stacks[0].StackStatus' --output text 2>"$temporary/error"); then
         check_owner "$status"
@@ -190,6 +209,8 @@ check_account() {
         return
     fi
     check_rate_limits
+    [ -z "$limit" ] || check_reservations "$limit"
+    check_warm_throughput
     case $status in
         ROLLBACK_COMPLETE) failed "the first deployment of this stack failed; delete what is left of it. First list its tables, as
     docs/operations.md (A failed first deployment) says, then delete the stack:

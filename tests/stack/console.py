@@ -205,11 +205,15 @@ class Console:
         self.load()
         browser.log()
         yield self
-        assert browser.run("return [spy.violations, window.executed ?? 0]") == [[], 0]
+        self._check_policy()
         lines = [line for line in browser.log() if "Failed to load resource" not in line]
         browser.run("sessionStorage.clear()")
         browser.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
         assert lines == []
+
+    def _check_policy(self) -> None:
+        """Checks that the present document has neither violated its policy nor executed data."""
+        assert self.browser.run("return [window.spy?.violations ?? [], window.executed ?? 0]") == [[], 0]
 
     # The environment.
 
@@ -270,6 +274,7 @@ class Console:
 
     def load(self, fragment: str = "") -> None:
         """Loads the page at a fragment of its URL."""
+        self._check_policy()
         self.browser.go("about:blank")
         self.browser.go(self.url + fragment)
         self.browser.wait("return document.querySelector('#app > *') !== null")

@@ -242,6 +242,12 @@ def test_read_key_survives_a_reload_until_sign_out(console: Console) -> None:
     console.see("API key")
 
 
+def test_key_that_was_kept_before_another_one_signs_in_is_forgotten(console: Console) -> None:
+    console.browser.run("sessionStorage.setItem('tenon-read-key', arguments[0])", console.key("read"))
+    console.sign_in()
+    assert console.browser.run("return sessionStorage.length") == 0
+
+
 def test_revoked_key_leads_to_sign_in(console: Console) -> None:
     key = console.key("read")
     console.click("Stay signed in")

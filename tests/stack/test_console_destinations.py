@@ -563,7 +563,7 @@ def test_what_is_being_sent_cannot_be_changed_and_its_failure_is_always_told(
     console.click("Save")
     console.browser.wait("return Boolean(spy.release)")
     console.browser.press(ESCAPE)
-    console.gone("The API is unreachable.")
+    console.browser.wait("return document.querySelector('dialog') === null")
     console.set_offline(True)
     console.release()
     console.announced("The API is unreachable.")
@@ -656,6 +656,29 @@ def test_destination_is_created_once_whatever_response_is_lost(console: Console,
     console.click("Save", "It is shown only once", "whsec_")
     [created] = console.get("/destinations")["data"]
     assert created["destinationId"] in console.fragment()
+
+
+def test_destination_is_shown_before_the_list_has_it(console: Console, receiver: Receiver) -> None:
+    console.sign_in("#/destinations")
+    console.see("No destinations")
+    console.click("Add destination")
+    console.fill("Name", "Support desk")
+    console.fill("URL", receiver.url)
+    console.hold("GET /destinations?")
+    console.click("Save", "Webhook secret")
+    console.click("Done")
+    console.see("Support desk", "Nothing sent yet")
+    console.release()
+    # Nor is one that someone else has just created said to be deleted.
+    other = console.webhook(receiver, name="On call")
+    console.hold("GET /destinations?")
+    console.open(f"#/destinations/{other}")
+    console.browser.wait("return Boolean(spy.release)")
+    assert "Destination not found" not in console.text()
+    console.release()
+    console.see("On call")
+    console.open(f"#/destinations/{'0' * 24}")
+    console.see("Destination not found")
 
 
 def test_delivery_behind_thousands_with_another_status_is_found(

@@ -8,6 +8,7 @@ from browser import ENTER, Browser
 from console import Console
 from emulator import Emulator
 from stack import Stack
+from waiting import wait
 
 pytestmark = pytest.mark.console
 
@@ -469,9 +470,13 @@ def test_failed_live_updates_are_reported_until_they_work(console: Console) -> N
     console.set_offline(True)
     console.skip(20)
     console.see(stopped, "Not live", UNAUTHORIZED)
+    console.forget()
     console.skip(120)
+    attempts = len(console.requests("GET /logs"))
+    assert attempts > 1
     console.see(stopped, UNAUTHORIZED)
     console.click("Try now")
+    wait(lambda: len(console.requests("GET /logs")) > attempts, "another attempt")
     console.see(stopped)
     console.set_offline(False)
     console.record(seed.slack, "recorded meanwhile")

@@ -101,6 +101,37 @@ def test_user_is_created_found_disabled_and_deleted(console: Console) -> None:
     console.environment.call("GET", "/users/joe", status=404)
 
 
+def test_late_response_does_not_lead_away_from_another_page(console: Console) -> None:
+    console.user("late")
+    console.sign_in("#/users")
+    console.fill("Find a user", "late")
+    console.hold("GET /users/late")
+    console.click("Find")
+    console.browser.wait("return Boolean(spy.release)")
+    console.open("#/installations")
+    console.release()
+    console.requests()
+    assert console.fragment() == "#/installations"
+    console.open("#/environment")
+    console.hold("GET /environment")
+    console.click("Edit")
+    console.browser.wait("return Boolean(spy.release)")
+    console.open("#/users")
+    console.release()
+    console.requests()
+    assert console.browser.run("return document.querySelector('dialog')") is None
+
+
+def test_question_that_is_answered_leaves_the_focus_in_the_dialog(console: Console) -> None:
+    console.sign_in("#/users")
+    console.click("Create user")
+    console.fill("Username", "joe")
+    console.browser.press(ESCAPE)
+    console.click("Keep it")
+    console.browser.wait("return document.activeElement.localName === 'h2'")
+    assert console.focused() == "Create user"
+
+
 def test_users_are_listed_by_status_and_page(console: Console) -> None:
     names = [f"user-{index:02}" for index in range(55)]
     body = {"users": [{"username": name} for name in names]}
@@ -279,6 +310,35 @@ def test_draft_of_an_integration_is_neither_lost_nor_replaces_another_change_una
     console.fill("Name", "Other")
     console.click("Sign out", "Discard your changes?")
     console.click("Discard and sign out", "Sign in with an API key")
+
+
+def test_integration_is_saved_once_whatever_response_is_lost(console: Console) -> None:
+    console.sign_in("#/integrations/+")
+    console.fill("Id", "shop")
+    console.fill("Name", "Shop")
+    console.open("#/integrations")
+    console.see("not saved")
+    console.click("Add integration")
+    for name, version in (("Shop", 1), ("Shop 2", 2)):
+        console.fill("Name", name)
+        console.cut("PUT /integrations/shop")
+        console.click("Save", "The API is unreachable.")
+        console.cut(None)
+        console.click("Save", "Saved.", f"version {version}")
+        assert console.get("/integrations/shop")["version"] == version
+    console.open("#/integrations")
+    console.see("Shop 2")
+    assert "not saved" not in console.text()
+    # What another one has saved is not taken for the same.
+    console.open("#/integrations/+")
+    console.fill("Id", "other")
+    console.fill("Name", "Other")
+    console.set_offline(True, "PUT /integrations/other")
+    console.click("Save", "The API is unreachable.")
+    console.set_offline(False)
+    console.environment.call("PUT", "/integrations/other", SHOP, 201)
+    console.click("Save")
+    assert console.problem("Id") == "exists already"
 
 
 def test_preview_shows_what_the_modal_would_show(console: Console) -> None:

@@ -54,6 +54,19 @@ def test_rate_limits_that_are_not_whole_numbers_are_refused(emulator: Emulator) 
 
 
 @needs_aws
+def test_parameters_that_would_fail_after_minutes_are_refused(emulator: Emulator) -> None:
+    limit = emulator.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    parameters = ("WarmWritesPerSecond=3999", f"AuthorizerReservedConcurrency={limit - 100}", "TestReservedConcurrency=1")
+    code, output = run_script(SCRIPT, "--check", "tenon", *parameters)
+    assert code == 1
+    assert '✗ WarmWritesPerSecond must be 0 or a whole number of at least 4000, not "3999"' in output
+    assert f"TestReservedConcurrency reserve {limit - 99} of {limit} concurrent executions" in output
+    parameters = ("WarmWritesPerSecond=4000", f"AuthorizerReservedConcurrency={limit - 100}")
+    code, output = run_script(SCRIPT, "--check", "tenon", *parameters)
+    assert "✗" not in output, output
+
+
+@needs_aws
 def test_a_stack_that_cannot_be_read_is_not_changed(emulator: Emulator, tmp_path: Path) -> None:
     # The other checks pass.
     for denied in ("describe-stacks", "describe-stack-resource"):

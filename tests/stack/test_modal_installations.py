@@ -182,6 +182,24 @@ def test_switch_stays_when_only_the_session_fails(site: Site, user: User) -> Non
     site.toggle("Orders")
     site.see("You seem to be offline")
     assert site.value("Orders") is False
+    # The failure is not shown beside a success.
+    site.front.repair()
+    site.toggle("Orders")
+    site.see("Orders is active.")
+    assert "You seem to be offline" not in site.text()
+
+
+@pytest.mark.parametrize("mode", ["manage", "install"])
+def test_switch_whose_response_is_lost_has_happened(site: Site, user: User, mode: str) -> None:
+    user.install()
+    site.sign_in(user, mode=mode)
+    site.show("Connected", integrationId="shop")
+    site.front.fault("PUT", "drop", times=1)
+    site.toggle("Orders")
+    site.see("Orders is paused.")
+    assert site.value("Orders") is False
+    assert "You seem to be offline" not in site.text()
+    assert site.events("ready", "deactivated")[1]["key"] == "orders"
 
 
 def test_switch_leaves_the_focus_where_the_user_has_moved_it(site: Site, user: User) -> None:

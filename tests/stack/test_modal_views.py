@@ -6,6 +6,7 @@ from browser import ESCAPE
 from modal import SHOP_ACCOUNT, Site, User
 from modal_servers import Response
 from tenon import Api
+from waiting import wait
 
 
 def test_two_modals_do_not_disturb_each_other(site: Site, user: User) -> None:
@@ -43,7 +44,10 @@ def test_view_that_fails_leads_back_to_the_one_before(site: Site, user: User) ->
     site.show("Show errors", inline=True)
     site.front.fault("GET /errors/groups", Response.of("{}", "application/json", 503))
     site.click("Show errors", "Try again")
-    site.click("Try again", "Something went wrong")
+    attempts = len(site.front.lines("GET /errors/groups"))
+    site.click("Try again")
+    wait(lambda: len(site.front.lines("GET /errors/groups")) > attempts, "another attempt")
+    site.see("Something went wrong")
     site.click("Back", "Chat")
     site.click("Chat", "Install")
     site.click("Back", "Shop")

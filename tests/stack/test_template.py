@@ -126,12 +126,20 @@ def test_every_route_is_throttled_and_public_routes_more(template: Template) -> 
     pages = {"GET /console", "GET /modal", "GET /tenon.js", "GET /tenon.global.js"}
     assert public == pages | {"GET /openapi.json", "GET /.well-known/jwks.json", "POST /tickets"}
     special = stage["RouteSettings"]
+
+    def rate(condition: str, parameter: str, default: int) -> dict[str, Any]:
+        assert template.parameters[parameter]["Default"] == default
+        return {"Fn::If": [condition, {"Ref": parameter}, default]}
+
     # These call the endpoints and accounts of customers.
     calling = {"POST /destinations", "PATCH /destinations/{destinationId}", "POST /destinations/{destinationId}/test"}
     assert set(special) == public | calling
     assert set(special) <= set(routes), "API Gateway refuses settings of a route that is not there"
+    # The type of these settings is JSON: the default is a number, not the text of a parameter.
     for name in public:
-        assert special[name]["ThrottlingRateLimit"] == {"Ref": "PublicRequestsPerSecond"}
+        assert special[name]["ThrottlingRateLimit"] == rate("HasPublicRate", "PublicRequestsPerSecond", 100)
+    tested = special["POST /destinations/{destinationId}/test"]["ThrottlingRateLimit"]
+    assert tested == rate("HasTestRate", "TestRequestsPerSecond", 5)
     for name, settings in {**special, "default": stage["DefaultRouteSettings"]}.items():
         assert settings["DetailedMetricsEnabled"] == {"Fn::If": ["HasDetailedMetrics", True, False]}, name
     assert template.parameters["DetailedMetrics"]["Default"] == "false"

@@ -1,4 +1,4 @@
-// Names of users, workflows, integrations and destinations, looked up once per session.
+// Names and links. Those of users and workflows are looked up once per session.
 
 import { h } from "./preact.js";
 import { call, onSignOut, query, segment } from "./api.js";

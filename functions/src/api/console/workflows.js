@@ -1,4 +1,4 @@
-// A workflow: settings, state and credentials.
+// A workflow: its settings, its state, and links to what belongs to it.
 
 import { Fragment, h } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
