@@ -68,6 +68,20 @@ pub fn config() -> io::Result<SdkConfig> {
     })
 }
 
+/// Maximum time of a step of a start-up that calls AWS. With two steps, the start-up ends before
+/// Lambda stops it after ten seconds, and before the authorizer's timeout.
+const START_UP_STEP: Duration = Duration::from_secs(3);
+
+/// Runs a step of the start-up of a function that calls AWS, for a limited time. Returns none if
+/// AWS does not respond: then the first request repeats what it needs.
+pub(crate) async fn start_up_step<T>(step: impl Future<Output = T>) -> Option<T> {
+    let done = tokio::time::timeout(START_UP_STEP, step).await;
+    if done.is_err() {
+        tracing::warn!("AWS does not respond at start-up");
+    }
+    done.ok()
+}
+
 /// HTTP client that skips the SDK's validation. The SDK would create an extra connector for every
 /// client, only to validate that it can.
 #[derive(Debug)]

@@ -16,7 +16,8 @@
 //! Creating a value sends no request, except that [`Signer`] and [`Verifier`] open the connections
 //! and read their keys. [`Aws::connect`] opens all other connections concurrently, with one
 //! `GetItem` per DynamoDB connection and one `DescribeKey` per vault, because Lambda provides a
-//! full CPU during initialization. A failure is only logged. DynamoDB and SQS have one client each;
+//! full CPU during initialization. A failure is only logged, and so is a service that does not
+//! respond within three seconds. DynamoDB and SQS have one client each;
 //! each vault has its own.
 
 use std::{
@@ -35,7 +36,7 @@ use futures_util::{
 pub use macros::FromAws;
 
 use crate::{
-    aws::{SettingError, setting},
+    aws::{SettingError, setting, start_up_step},
     delivery::{
         connections::Connections,
         drain::Drains,
@@ -228,7 +229,7 @@ impl Aws {
                 self.tables.replace(unchanged);
             }
         }
-        join_all(opening).await;
+        start_up_step(join_all(opening)).await;
     }
 }
 

@@ -56,7 +56,11 @@ def test_rate_limits_that_are_not_whole_numbers_are_refused(emulator: Emulator) 
 @needs_aws
 def test_parameters_that_would_fail_after_minutes_are_refused(emulator: Emulator) -> None:
     limit = emulator.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
-    parameters = ("WarmWritesPerSecond=3999", f"AuthorizerReservedConcurrency={limit - 100}", "TestReservedConcurrency=1")
+    parameters = (
+        "WarmWritesPerSecond=3999",
+        f"AuthorizerReservedConcurrency={limit - 100}",
+        "TestReservedConcurrency=1",
+    )
     code, output = run_script(SCRIPT, "--check", "tenon", *parameters)
     assert code == 1
     assert '✗ WarmWritesPerSecond must be 0 or a whole number of at least 4000, not "3999"' in output

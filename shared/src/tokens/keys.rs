@@ -24,6 +24,7 @@ use super::{
     token::{self, Claims, TokenError},
 };
 use crate::{
+    aws::start_up_step,
     cache::WallClockCache,
     domain::{signing_key::StoredKey, timestamp::Timestamp},
     logs::ErrorChain,
@@ -136,7 +137,7 @@ impl Signer {
     pub async fn load(keys: SigningKeys<ReadOnly>, vault: Vault) -> Self {
         es256::install();
         let signer = Self { keys, vault, cache: key_cache() };
-        if let Err(error) = signer.current(Timestamp::now()).await {
+        if let Some(Err(error)) = start_up_step(signer.current(Timestamp::now())).await {
             tracing::warn!(error = %ErrorChain(&error), "no signing key at start-up");
         }
         signer
@@ -185,7 +186,7 @@ impl Verifier {
     pub async fn load(keys: SigningKeys<ReadOnly>, issuer: String) -> Self {
         es256::install();
         let verifier = Self { keys, issuer, cache: key_cache(), last_refresh: Arc::default() };
-        if let Err(error) = verifier.public_keys().await {
+        if let Some(Err(error)) = start_up_step(verifier.public_keys()).await {
             tracing::warn!(error = %ErrorChain(&error), "no signing keys at start-up");
         }
         verifier

@@ -18,11 +18,13 @@ use tenon::{
         timestamp::Timestamp,
         user::{Metadata, NewUser, TtlSeconds},
     },
+    start::{FromAws, connect},
     store::{Table, signing_keys::SigningKeys},
     tokens::{Claims, Limits, Signer, Verifier, create_signing_key},
     vault::Vault,
 };
 use tests::{Api, Tenon, aws, eventually, keys, setting};
+use tokio::{net::TcpListener, time::timeout};
 
 #[tokio::test]
 async fn valid_tokens_are_accepted_during_key_rotation() {
@@ -142,4 +144,18 @@ async fn sign_from(tenon: &Tenon, kid: &str, from: Timestamp) {
         .send()
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn start_up_ends_before_its_limit_although_aws_does_not_respond() {
+    // Connections are accepted, and never served.
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    let config = tenon::aws::config().expect("a configuration").to_builder().endpoint_url(url).build();
+    let start = async || {
+        let signer = connect(&config, Signer::from_aws).await.map(|_| ());
+        signer.and(connect(&config, Verifier::from_aws).await.map(|_| ()))
+    };
+    // Each has ten seconds (AWS limit).
+    timeout(Duration::from_secs(20), start()).await.expect("the start-ups end").expect("both start without keys");
 }
