@@ -189,7 +189,7 @@ impl Connections {
         enabling: bool,
     ) -> Result<ValidChange, Vec<Defect>> {
         let (change, defects) = match &destination.target {
-            Target::EventBridge(bus) => self.change_bus(bus.clone(), changes, (destination.enabled, enabling)),
+            Target::EventBridge(bus) => self.change_bus(bus.clone(), changes, destination.enabled, enabling),
             Target::Webhook(webhook) => self.change_webhook(webhook.clone(), changes),
         };
         if defects.is_empty() { Ok(ValidChange(change)) } else { Err(defects) }
@@ -199,7 +199,8 @@ impl Connections {
         &self,
         mut bus: EventBridge,
         TargetChanges { region, event_bus_name, credentials, url: _, description: _ }: TargetChanges,
-        (enabled, enabling): (bool, bool),
+        enabled: bool,
+        enabling: bool,
     ) -> (Change, Vec<Defect>) {
         let moved = region.as_ref().is_some_and(|region| *region != bus.region)
             || event_bus_name.as_ref().is_some_and(|name| *name != bus.event_bus_name);

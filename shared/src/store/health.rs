@@ -152,22 +152,21 @@ impl HealthStore {
         update: &HealthUpdate,
         now: Timestamp,
     ) -> Result<Option<Health>, StoreError> {
-        let parse = |before: Option<Item>| before.and_then(readable).unwrap_or_default();
         let write = update_of(route, current, update, now)?;
         if let Some(until) = update.counts.not_before {
             let earlier = Condition::absent("retryAfter").or(Condition::compare("retryAfter", "<", text(until)));
             let write = write.clone().set("retryAfter", text(until)).when(condition.clone().and(earlier));
             if let Some(before) = self.update(route, write).await? {
-                return Ok(Some(parse(before)));
+                return Ok(Some(before));
             }
         }
-        Ok(self.update(route, write.when(condition)).await?.map(parse))
+        self.update(route, write.when(condition)).await
     }
 
     /// Adds to the number of pending deliveries. Returns the health before the update. One write.
     pub async fn add_pending(&self, route: Route, delta: i64, now: Timestamp) -> Result<Health, StoreError> {
         let before = self.update(route, with_pending(identified(route), route, delta, now)).await?;
-        Ok(before.flatten().and_then(readable).unwrap_or_default())
+        Ok(before.unwrap_or_default())
     }
 
     /// Lists a destination as one with pending deliveries before any is stored, so that the sweep
@@ -176,9 +175,10 @@ impl HealthStore {
         self.update(route, listed(identified(route), route, now)).await.map(|_| ())
     }
 
-    /// Updates the health of a destination like [`Table::update_returning_old`], also if a counter
-    /// is damaged. One write; if the item does not admit it, five more.
-    async fn update(&self, route: Route, update: Update) -> Result<Option<Option<Item>>, StoreError> {
+    /// Updates the health of a destination, also if a counter is damaged. Returns the health before
+    /// the update, or none if the condition fails. One write; if the item does not admit it, five
+    /// more.
+    async fn update(&self, route: Route, update: Update) -> Result<Option<Health>, StoreError> {
         repairing(&self.0, route, || self.0.update_returning_old(update.clone())).await
     }
 

@@ -19,6 +19,11 @@ use super::{
     item::{Item, from_item, readable},
 };
 
+/// What prevented a write whose condition failed: the existing item, if there is one.
+struct Conflict {
+    existing: Option<Item>,
+}
+
 impl Table {
     /// Writes an item. Returns false if the condition fails. One write.
     pub(in crate::store) async fn put(&self, put: Put) -> Result<bool, StoreError> {
@@ -27,18 +32,20 @@ impl Table {
 
     /// Writes an item. Returns none, or the existing item if the condition fails. One write.
     pub(in crate::store) async fn put_or_get<T: DeserializeOwned>(&self, put: Put) -> Result<Option<T>, StoreError> {
-        self.put_unless_refused(put).await?.map(|existing| from_item(existing.unwrap_or_default())).transpose()
+        let conflict = self.put_or_conflict(put).await?;
+        conflict.map(|Conflict { existing }| from_item(existing.unwrap_or_default())).transpose()
     }
 
-    /// Writes an item. Returns none, or the existing item, if there is one, if the condition fails.
-    /// One write.
-    async fn put_unless_refused(&self, put: Put) -> Result<Option<Option<Item>>, StoreError> {
+    /// Writes an item. Returns what conflicts with it if the condition fails. One write.
+    async fn put_or_conflict(&self, put: Put) -> Result<Option<Conflict>, StoreError> {
         let request = self.put_request(put);
         let request = request.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
             Ok(_) => Ok(None),
             Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(failed)) => Ok(Some(failed.item.clone())),
+                Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                    Ok(Some(Conflict { existing: failed.item.clone() }))
+                }
                 _ => Err(error.into()),
             },
         }
@@ -51,8 +58,9 @@ impl Table {
         put: Put,
         written: &T,
     ) -> Result<bool, StoreError> {
-        let refused = self.put_unless_refused(put).await?;
-        Ok(refused.is_none_or(|existing| existing.and_then(readable::<T>).is_some_and(|stored| stored == *written)))
+        let conflict = self.put_or_conflict(put).await?;
+        let stored = |Conflict { existing }: Conflict| existing.and_then(readable::<T>);
+        Ok(conflict.is_none_or(|conflict| stored(conflict).is_some_and(|stored| stored == *written)))
     }
 
     /// Deletes an item. Returns false if the condition fails. One write.
@@ -72,15 +80,16 @@ impl Table {
         Ok(none_if_condition_failed(request.send().await)?.and_then(|output| output.attributes))
     }
 
-    /// Updates an item. Returns none if the condition fails; otherwise the item before the update
-    /// without parsing it, if it existed. One write.
-    pub(in crate::store) async fn update_returning_old(
+    /// Updates an item. Returns none if the condition fails; otherwise the item before the update,
+    /// or the default if it did not exist or was not readable. One write.
+    pub(in crate::store) async fn update_returning_old<T: DeserializeOwned + Default>(
         &self,
         update: Update,
-    ) -> Result<Option<Option<Item>>, StoreError> {
+    ) -> Result<Option<T>, StoreError> {
         let request = self.update_request(update).return_values(ReturnValue::AllOld);
         let updated = none_if_condition_failed(request.send().await)?;
-        Ok(updated.map(|output| output.attributes.filter(|item| !item.is_empty())))
+        let before = |item: Option<Item>| item.filter(|item| !item.is_empty()).and_then(readable).unwrap_or_default();
+        Ok(updated.map(|output| before(output.attributes)))
     }
 
     /// Updates an item. Returns the item after the update, or the unchanged item if the condition
