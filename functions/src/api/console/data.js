@@ -1,31 +1,15 @@
 // Loading and following data of the API.
 
 import { useEffect, useRef, useState } from "./preact.js";
-import { call, isRefused, onSignOut, query } from "./api.js";
-import { createStore, useStore } from "./store.js";
+import { isRefused, onSignOut } from "./api.js";
+import { loadDestinations } from "./destination_store.js";
 
-export {
-  useData,
-  useFormer,
-  useReload,
-  refresh,
-  usePolling,
-  addDestination,
-  loadDestinations,
-  refreshDestinations,
-  useDestinations,
-  pause,
-};
+export { useData, useFormer, useReload, refresh, usePolling };
 
 // Pauses between requests that find nothing new, in milliseconds: they grow from the first to the
 // last.
 const FIRST_PAUSE_MS = 4000;
 const LAST_PAUSE_MS = 15000;
-
-const pause = (milliseconds) =>
-  new Promise((resolve) => {
-    setTimeout(resolve, milliseconds);
-  });
 
 // Data that was shown before, by key: pages that are opened again show it until it is loaded.
 const shownBefore = new Map();
@@ -155,36 +139,3 @@ function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest =
   }, [isActive, first, longest, key]);
   return { problem, retry: () => runNow.current() };
 }
-
-// All destinations, at most 20: `{list, problem}`; without a list until they are loaded.
-const destinations = createStore({});
-const useDestinations = () => useStore(destinations);
-onSignOut(() => destinations.set({}));
-
-// Number of the last request for the destinations. The response to an earlier one may be older.
-let lastLoad = 0;
-
-// Loads the destinations. Returns whether they changed.
-async function loadDestinations() {
-  const load = (lastLoad += 1);
-  const before = JSON.stringify(destinations.value.list);
-  try {
-    const { data } = await call("GET", `destinations${query({ limit: 100 })}`);
-    if (load !== lastLoad) return false;
-    const isChanged = JSON.stringify(data) !== before;
-    if (isChanged || destinations.value.problem) destinations.set({ list: data });
-    return isChanged;
-  } catch (problem) {
-    if (load !== lastLoad) return false;
-    if (!problem.isStale) destinations.set({ ...destinations.value, problem });
-    throw problem;
-  }
-}
-
-// Adds a destination that was just created to those that are shown, until they are loaded again.
-const addDestination = (created) =>
-  destinations.set({ ...destinations.value, list: [created, ...(destinations.value.list ?? [])] });
-
-// Loads the destinations after a change, which has succeeded even if they cannot be loaded: pages
-// show why.
-const refreshDestinations = () => loadDestinations().catch(() => {});

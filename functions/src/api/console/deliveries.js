@@ -2,7 +2,8 @@
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
 import { readPage, segment, useSession } from "./api.js";
-import { useData, useDestinations, useReload } from "./data.js";
+import { useData, useReload } from "./data.js";
+import { useDestinations } from "./destination_store.js";
 import { destinationName } from "./names.js";
 import { openReplay, startReplay } from "./replays.js";
 import { changed, link, useAddress } from "./route.js";

@@ -2,7 +2,8 @@
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
-import { loadDestinations, refreshDestinations, useDestinations, usePolling } from "./data.js";
+import { usePolling } from "./data.js";
+import { loadDestinations, refreshDestinations, useDestinations } from "./destination_store.js";
 import { DeliveryList } from "./deliveries.js";
 import { editDestination, DestinationSettings } from "./destination_forms.js";
 import { HealthBadge, HealthText } from "./health.js";

@@ -2,7 +2,7 @@
 
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
-import { addDestination, refreshDestinations } from "./data.js";
+import { addDestination, refreshDestinations } from "./destination_store.js";
 import { confirmAction, Dialog, openDialog } from "./dialogs.js";
 import { Choices, Field, Form } from "./forms.js";
 import { announce } from "./messages.js";

@@ -2,7 +2,8 @@
 
 import { Fragment, h, useEffect } from "./preact.js";
 import { useSession } from "./api.js";
-import { loadDestinations, useDestinations, usePolling } from "./data.js";
+import { usePolling } from "./data.js";
+import { loadDestinations, useDestinations } from "./destination_store.js";
 import { openNewDestination } from "./destination_forms.js";
 import { HealthBadge, HealthText } from "./health.js";
 import { destinationName, maskedUrl } from "./names.js";

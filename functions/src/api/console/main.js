@@ -2,7 +2,8 @@
 
 import { Fragment, h, render, useEffect, useErrorBoundary, useRef, useState } from "./preact.js";
 import { restoreSession, signIn, signOut, useSession } from "./api.js";
-import { loadDestinations, refresh, useDestinations, usePolling } from "./data.js";
+import { refresh, usePolling } from "./data.js";
+import { loadDestinations, useDestinations } from "./destination_store.js";
 import { DestinationPage } from "./destination.js";
 import { DestinationsPage } from "./destinations.js";
 import { confirmAction, Dialogs } from "./dialogs.js";

@@ -18,6 +18,7 @@ pub const SOURCES: Sources = Sources {
         ("store.js", include_str!("store.js")),
         ("route.js", include_str!("route.js")),
         ("api.js", include_str!("api.js")),
+        ("destination_store.js", include_str!("destination_store.js")),
         ("data.js", include_str!("data.js")),
         ("messages.js", include_str!("messages.js")),
         ("times.js", include_str!("times.js")),

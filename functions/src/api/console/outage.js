@@ -2,7 +2,8 @@
 
 import { Fragment, h } from "./preact.js";
 import { call, onSignOut, readPage, segment, useSession } from "./api.js";
-import { refreshDestinations, useData, useReload } from "./data.js";
+import { useData, useReload } from "./data.js";
+import { refreshDestinations } from "./destination_store.js";
 import { confirmAction, Dialog, openDialog } from "./dialogs.js";
 import { Choices, Field, Form } from "./forms.js";
 import { announce } from "./messages.js";

@@ -2,7 +2,8 @@
 
 import { Fragment, h, useState } from "./preact.js";
 import { call, readPage, segment, session, staleError, useSession } from "./api.js";
-import { pause, refreshDestinations, useData, usePolling } from "./data.js";
+import { useData, usePolling } from "./data.js";
+import { refreshDestinations } from "./destination_store.js";
 import { Dialog, openDialog } from "./dialogs.js";
 import { Choices, Form } from "./forms.js";
 import { announce, openDialogs } from "./messages.js";
@@ -38,6 +39,11 @@ async function startReplay(destinationId, selection, { follows = false } = {}) {
   else announce("Nothing to replay: the destination does not want it.", 20000);
   return replayId;
 }
+
+const pause = (milliseconds) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
 
 // Reads a replay until a condition is met. Returns it, or undefined after a time in milliseconds. A
 // request that fails says nothing about the replay, which continues.

@@ -2,7 +2,7 @@
 
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment } from "./api.js";
-import { refreshDestinations } from "./data.js";
+import { refreshDestinations } from "./destination_store.js";
 import { Dialog, openDialog } from "./dialogs.js";
 import { Field, Form } from "./forms.js";
 import { announce } from "./messages.js";

@@ -43,6 +43,8 @@ pub const SOURCES: Sources = Sources {
         ("accounts.js", include_str!("accounts.js")),
         ("workflows.js", include_str!("workflows.js")),
         ("installation.js", include_str!("installation.js")),
+        ("view.js", include_str!("view.js")),
+        ("views.js", include_str!("views.js")),
         ("main.js", include_str!("main.js")),
     ],
 };

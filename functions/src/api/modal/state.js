@@ -27,6 +27,8 @@ const state = {
   session: null,
   // Integrations by id, in the order of the catalogue.
   integrations: new Map(),
+  // Whether the page is in a dialog of the host, which it can close.
+  isDialog: false,
   // Number of the view that was opened last. It may still be loading.
   view: 0,
   // Whether the form of the present view has changes that are not saved.
