@@ -156,8 +156,8 @@ check_reservations() {
         reserved=$((reserved + 10#$value))
     done
     ((reserved == 0 || reserved <= $1 - 100)) ||
-        failed "AuthorizerReservedConcurrency and TestReservedConcurrency reserve $reserved of $1 concurrent executions, of which 100 must
-    remain: set both to 0, or have the limit raised"
+        failed "AuthorizerReservedConcurrency and TestReservedConcurrency reserve $reserved of $1 concurrent executions, of which 100 and
+    those that other functions reserve must remain: set both to 0, or have the limit raised"
 }
 
 check_warm_throughput() {
@@ -199,6 +199,7 @@ check_account() {
     else
         passed "$limit concurrent executions"
     fi
+
     if status=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \
         --query 'Stacks[0].StackStatus' --output text 2>"$temporary/error"); then
         check_owner "$status"

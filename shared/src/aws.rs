@@ -77,7 +77,7 @@ const START_UP_STEP: Duration = Duration::from_secs(3);
 pub(crate) async fn start_up_step<T>(step: impl Future<Output = T>) -> Option<T> {
     let done = tokio::time::timeout(START_UP_STEP, step).await;
     if done.is_err() {
-        tracing::warn!("AWS does not respond at start-up");
+        tracing::warn!("no response from AWS at start-up");
     }
     done.ok()
 }

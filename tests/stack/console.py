@@ -31,7 +31,7 @@ SPY = """if (location.pathname.endsWith("/console")) {
   let skipped = 0;
   const now = () => performance.now() + skipped;
   const rest = (milliseconds) => new Promise((resolve) => { setTimeout(resolve, milliseconds); });
-  const spy = window.spy = { requests: [], open: 0, messages: [], held: null, release: null, violations: [], copied: [], downloads: [], offline: null, cut: null, refused: null, scheme: null };
+  const spy = window.spy = { requests: [], open: 0, messages: [], held: null, waiting: [], violations: [], copied: [], downloads: [], offline: null, cut: null, refused: null, scheme: null };
   addEventListener("securitypolicyviolation", ({ violatedDirective }) => spy.violations.push(violatedDirective));
   new MutationObserver(() => {
     const text = document.querySelector(".message")?.textContent;
@@ -44,7 +44,7 @@ SPY = """if (location.pathname.endsWith("/console")) {
     const concerns = (start) => start !== null && request.startsWith(start);
     spy.open += 1;
     try {
-      if (concerns(spy.held)) await new Promise((resolve) => { spy.release = resolve; });
+      if (concerns(spy.held)) await new Promise((resolve) => { spy.waiting.push(resolve); });
       if (concerns(spy.offline)) throw new TypeError("offline");
       if (concerns(spy.refused)) return new Response("<h1>Access denied</h1>", { status: 403, headers: { "content-type": "text/html" } });
       const authorization = spy.scheme ? options.headers.authorization.replace("Bearer", spy.scheme) : options.headers.authorization;
@@ -419,13 +419,17 @@ class Console:
         return self.browser.run("return spy.messages")
 
     def hold(self, start: str) -> None:
-        """Delays a request whose method and path begin with a text until `release`."""
+        """Delays requests whose method and path begin with a text until `release`."""
         self.browser.run("spy.held = arguments[0]", start)
 
+    def wait_held(self) -> None:
+        """Waits until a request is held."""
+        self.browser.wait("return spy.waiting.length > 0")
+
     def release(self) -> None:
-        """Waits until a request is held, and continues it."""
-        self.browser.wait("return Boolean(spy.release)")
-        self.browser.run("spy.release(); spy.release = spy.held = null")
+        """Waits until a request is held, and continues all that are."""
+        self.wait_held()
+        self.browser.run("spy.held = null; for (const resolve of spy.waiting.splice(0)) resolve()")
 
     def set_offline(self, is_offline: bool, start: str = "") -> None:
         """Fails all requests that begin with a text, or none."""

@@ -107,7 +107,7 @@ def test_late_response_does_not_lead_away_from_another_page(console: Console) ->
     console.fill("Find a user", "late")
     console.hold("GET /users/late")
     console.click("Find")
-    console.browser.wait("return Boolean(spy.release)")
+    console.wait_held()
     console.open("#/installations")
     console.release()
     console.requests()
@@ -115,7 +115,7 @@ def test_late_response_does_not_lead_away_from_another_page(console: Console) ->
     console.open("#/environment")
     console.hold("GET /environment")
     console.click("Edit")
-    console.browser.wait("return Boolean(spy.release)")
+    console.wait_held()
     console.open("#/users")
     console.release()
     console.requests()
@@ -339,6 +339,7 @@ def test_integration_is_saved_once_whatever_response_is_lost(console: Console) -
     console.environment.call("PUT", "/integrations/other", SHOP, 201)
     console.click("Save")
     assert console.problem("Id") == "exists already"
+    console.click("Discard changes")
 
 
 def test_preview_shows_what_the_modal_would_show(console: Console) -> None:

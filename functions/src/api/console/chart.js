@@ -1,6 +1,7 @@
 // Chart of errors over time.
 
 import { h, useLayoutEffect, useRef, useState } from "./preact.js";
+import { zoneAt } from "./times.js";
 import { plural } from "./ui.js";
 
 export { Chart };
@@ -142,11 +143,8 @@ function Chart({ histogram, isNewest, note, select }) {
   const { shown, from, to, handlers } = useSelection(histogram.length, barAt, (first, last) =>
     select(new Date(starts[first]), new Date(starts[last] + length)),
   );
-  const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" })
-    .formatToParts(starts[0])
-    .find(({ type }) => type === "timeZoneName").value;
   const describe = (index) =>
-    `${plural(histogram[index].count, "error")}, ${localTime(starts[index], { dateStyle: "medium", timeStyle: "medium" })} to ${localTime(starts[index] + length, { timeStyle: "medium" })} ${zone}`;
+    `${plural(histogram[index].count, "error")}, ${localTime(starts[index], { dateStyle: "medium", timeStyle: "medium" })} to ${localTime(starts[index] + length, { timeStyle: "medium" })} ${zoneAt(starts[index])}`;
   return h(
     "figure",
     { class: "chart" },
@@ -157,7 +155,7 @@ function Chart({ histogram, isNewest, note, select }) {
         "span",
         {},
         h("strong", {}, `${isNewest ? "Newest " : ""}${plural(total, "error")}`),
-        h("span", { class: "quiet" }, `${note && ` ${note}`} · times in ${zone}`),
+        h("span", { class: "quiet" }, `${note && ` ${note}`} · times in ${zoneAt(starts.at(-1))}`),
       ),
       h("output", { class: "quiet" }, shown === null ? "Select bars to zoom in" : describe(shown)),
     ),

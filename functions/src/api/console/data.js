@@ -39,14 +39,14 @@ function useData(key, load) {
   const [state, setState] = useState({ key: null });
   // Responses to former requests are discarded.
   const latest = useRef(0);
-  const presentKey = useRef(key);
-  presentKey.current = key;
+  const present = useRef({});
+  present.current = { key, load };
   const reload = async () => {
     // An update that began under a former key ends now.
-    if (presentKey.current !== key) return null;
+    if (present.current.key !== key) return null;
     const request = (latest.current += 1);
     try {
-      const data = await load();
+      const data = await present.current.load();
       shownBefore.delete(key);
       shownBefore.set(key, data);
       if (shownBefore.size > MAX_SHOWN_BEFORE) shownBefore.delete(shownBefore.keys().next().value);
@@ -69,8 +69,8 @@ function useData(key, load) {
   }, [key]);
   const setData = (change) =>
     setState((before) => (before.key === key && before.data ? { ...before, data: change(before.data) } : before));
-  const present = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
-  return { isLoading: false, ...present, reload, setData };
+  const shown = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
+  return { isLoading: false, ...shown, reload, setData };
 }
 
 // Returns data, or what was shown before while it is loaded.
@@ -82,10 +82,10 @@ function useFormer({ data, isLoading }) {
 
 // Loads data again when something that it depends on has changed.
 function useReload({ reload }, ...dependencies) {
-  const isLoaded = useRef(false);
+  const isMounted = useRef(false);
   useEffect(() => {
-    if (isLoaded.current) reload();
-    isLoaded.current = true;
+    if (isMounted.current) reload();
+    isMounted.current = true;
   }, dependencies);
 }
 

@@ -110,7 +110,7 @@ function DeliveryList({ destination, name }) {
               h(DeliveryRow, {
                 key: idOf(delivery),
                 delivery,
-                circuit: health.circuit,
+                health,
                 pick: isSelectable && { isChosen: chosen.has(idOf(delivery)), toggle: () => toggle(idOf(delivery)) },
               }),
             ),
@@ -126,17 +126,16 @@ function DeliveryList({ destination, name }) {
   );
 }
 
-// Time of the next attempt. A delivery that is due is sent, or waits until the circuit closes.
-function NextAttempt({ at, circuit }) {
-  const past = circuit === "open" ? "after the next success" : "being sent";
-  return h(
-    "span",
-    { class: at ? "" : "quiet" },
-    at ? h(Time, { at, past: h("span", { class: "quiet" }, past) }) : "none",
-  );
+// Time of the next attempt at a destination with this health, if it is known: not before it
+// receives any. A delivery that is due waits until the circuit closes.
+function NextAttempt({ at, health }) {
+  if (!at) return h("span", { class: "quiet" }, "none");
+  const next = [at, health?.nextAttemptAt ?? at].toSorted().at(-1);
+  const past = health?.circuit === "closed" ? "being sent" : "after the next success";
+  return h(Time, { at: next, past: h("span", { class: "quiet" }, past) });
 }
 
-function DeliveryRow({ delivery: { errorId, eventId, status, attempts, nextAttemptAt }, circuit, pick }) {
+function DeliveryRow({ delivery: { errorId, eventId, status, attempts, nextAttemptAt }, health, pick }) {
   const last = attempts.at(-1);
   const id = errorId ?? eventId;
   return h(
@@ -174,7 +173,7 @@ function DeliveryRow({ delivery: { errorId, eventId, status, attempts, nextAttem
         : h("span", { class: "quiet" }, "none yet"),
     ),
     h("td", { "data-label": "Attempts:" }, attempts.length),
-    h("td", { class: "nowrap", "data-label": "Next attempt:" }, h(NextAttempt, { at: nextAttemptAt, circuit })),
+    h("td", { class: "nowrap", "data-label": "Next attempt:" }, h(NextAttempt, { at: nextAttemptAt, health })),
   );
 }
 
@@ -213,7 +212,7 @@ function Deliveries({ deliveries, type, ids, reload }) {
                 delivery?.status ?? (destination && !isSubscribed ? "not subscribed" : "not sent"),
               ),
             ),
-            delivery && h(Attempts, { ...delivery, circuit: destination?.health.circuit }),
+            delivery && h(Attempts, { ...delivery, health: destination?.health }),
             mayChange &&
               isSubscribed &&
               destination.enabled &&
@@ -239,11 +238,11 @@ function Deliveries({ deliveries, type, ids, reload }) {
 }
 
 // Attempts of a delivery, newest first.
-const Attempts = ({ attempts, nextAttemptAt, circuit }) =>
+const Attempts = ({ attempts, nextAttemptAt, health }) =>
   h(
     "ol",
     { class: "attempts" },
-    nextAttemptAt && h("li", { class: "quiet" }, "Next attempt: ", h(NextAttempt, { at: nextAttemptAt, circuit })),
+    nextAttemptAt && h("li", { class: "quiet" }, "Next attempt: ", h(NextAttempt, { at: nextAttemptAt, health })),
     attempts
       .toReversed()
       .map(({ at, status, latencyMs, response }) =>

@@ -79,7 +79,7 @@ function DestinationPage({ id }) {
           {},
           h("h1", { tabIndex: -1 }, name),
           h(Problem, { problem, retry: load }),
-          isLoaded
+          isLoaded && !problem
             ? h(Empty, { title: "Destination not found" }, "It may have been deleted.")
             : !problem && h(Skeleton),
         ),

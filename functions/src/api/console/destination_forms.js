@@ -199,9 +199,11 @@ function NewDestination({ close }) {
         // The secret is shown only once, whatever happens next.
         if (secret) showSecret(secret);
         await refreshDestinations();
-        if (secret || location.hash !== page) return;
-        if (access === "role") openRoleSteps(saved);
-        else announce(saved.verified ? "Saved and verified." : "Saved, but not verified: see what AWS answered.");
+        if (secret) return;
+        if (access === "keys")
+          announce(saved.verified ? "Saved and verified." : "Saved, but not verified: see what AWS answered.");
+        else if (location.hash === page) openRoleSteps(saved);
+        else announce("Saved. Its role is not set up yet.");
       },
     },
     h(Segments, {

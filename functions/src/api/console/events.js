@@ -3,9 +3,9 @@
 import { Fragment, h } from "./preact.js";
 import { query, readPage } from "./api.js";
 import { useData } from "./data.js";
-import { Actor, EventPanel } from "./record_panels.js";
 import { Chips, FilterSelect, setFilter } from "./forms.js";
 import { useNames, UserField, UserLink, WorkflowLink } from "./names.js";
+import { Actor, EventPanel } from "./record_panels.js";
 import { changed, goBackTo, link, useAddress, useTitle } from "./route.js";
 import { pagesOf, RangeChoice, rangeOf } from "./time_range.js";
 import { Time } from "./times.js";

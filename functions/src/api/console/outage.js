@@ -1,4 +1,4 @@
-// What a destination misses while it is disabled or fails, and how it is sent afterwards.
+// Missed deliveries of a destination that is disabled or fails, and how they are sent afterwards.
 
 import { Fragment, h } from "./preact.js";
 import { call, onSignOut, readPage, segment, useSession } from "./api.js";

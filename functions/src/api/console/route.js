@@ -98,8 +98,8 @@ function go(target, { replace = false } = {}) {
   }
 }
 
-// Returns a function that says whether the present page is still shown. What a request opens when it
-// ends must not take the user away from another page.
+// Returns a function that says whether the page is still shown as it is, with the same tab, filters
+// and panel. What a request opens when it ends must not take the user away from anything else.
 function rememberPage() {
   const { hash } = location;
   return () => location.hash === hash;

@@ -3,7 +3,7 @@
 import { Fragment, h } from "./preact.js";
 import { createStore, useStore } from "./store.js";
 
-export { Time, localInput, isoTime };
+export { Time, localInput, isoTime, zoneAt };
 
 const UNITS = [
   ["day", 86400],
@@ -12,10 +12,13 @@ const UNITS = [
   ["second", 1],
 ];
 const RELATIVE = new Intl.RelativeTimeFormat("en", { style: "short" });
-const ZONE = new Intl.DateTimeFormat(undefined, { timeZoneName: "long" });
+const [LONG_ZONE, SHORT_ZONE] = ["long", "short"].map(
+  (timeZoneName) => new Intl.DateTimeFormat(undefined, { timeZoneName }),
+);
 
 // Returns the name of the time zone at a time: it differs in summer.
-const zoneAt = (date) => ZONE.formatToParts(date).find(({ type }) => type === "timeZoneName").value;
+const zoneAt = (time, format = SHORT_ZONE) =>
+  format.formatToParts(time).find(({ type }) => type === "timeZoneName").value;
 
 // Returns a time relative to now: "5 min. ago", "in 2 hr."
 function relativeTime(time, now = Date.now()) {
@@ -41,7 +44,11 @@ function Time({ at, before, past }) {
     Fragment,
     {},
     before,
-    h("time", { datetime: at, title: `${date.toLocaleString()} (${zoneAt(date)})\n${at}` }, relativeTime(at, now)),
+    h(
+      "time",
+      { datetime: at, title: `${date.toLocaleString()} (${zoneAt(date, LONG_ZONE)})\n${at}` },
+      relativeTime(at, now),
+    ),
   );
 }
 

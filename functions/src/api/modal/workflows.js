@@ -53,11 +53,21 @@ function workflowList(installation, integration, actions) {
   );
 }
 
+const workflowOf = (integrationId, key) => installationOf(integrationId)?.workflows.find((one) => one.key === key);
+
 // Sends a switch, and loads the session. A token that may only install does it through the
 // installation, with all active workflows.
 async function sendSwitch(integrationId, { workflowId, key }, active) {
+  // Only the response may have been lost.
+  const checkSwitched = async (problem) => {
+    if (!["offline", "failed"].includes(problem.kind)) throw problem;
+    await loadSession().catch((later) => {
+      throw later.kind === "stale" ? later : problem;
+    });
+    if (workflowOf(integrationId, key)?.active !== active) throw problem;
+  };
   if (workflowId && canManage()) {
-    await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId });
+    await call("PUT", `workflows/${active ? "activate" : "deactivate"}`, { workflowId }).catch(checkSwitched);
     // The workflow is switched, even if the new status cannot be shown.
     await loadSession().catch((problem) => {
       if (problem.kind === "stale") throw problem;
@@ -68,13 +78,13 @@ async function sendSwitch(integrationId, { workflowId, key }, active) {
   const present = installationOf(integrationId);
   if (!present) throw new RequestError("gone");
   const others = present.workflows.filter((one) => one.active && one.key !== key).map((one) => one.key);
-  remember(await change(integrationId, { workflows: active ? [...others, key] : others }, present));
+  const workflows = active ? [...others, key] : others;
+  await change(integrationId, { workflows }, present).then(remember, checkSwitched);
 }
 
 // Switches a workflow on or off, after previous switches.
 async function switchWorkflow(toggle, installation, workflow, { showStatus, reload }) {
   const { integrationId } = installation;
-  const known = () => installationOf(integrationId)?.workflows.find(({ key }) => key === workflow.key);
   const active = toggle.checked;
   toggle.disabled = true;
   clearFailure();
@@ -86,13 +96,8 @@ async function switchWorkflow(toggle, installation, workflow, { showStatus, relo
   try {
     // Nothing is switched for the next user.
     if (claims?.sub !== user) throw new RequestError("stale");
-    await sendSwitch(integrationId, workflow, active).catch(async (problem) => {
-      if (!["offline", "failed"].includes(problem.kind)) throw problem;
-      // Only the response may have been lost.
-      await loadSession();
-      if (known()?.active !== active) throw problem;
-    });
-    const workflowId = known()?.workflowId ?? workflow.workflowId;
+    await sendSwitch(integrationId, workflow, active);
+    const workflowId = workflowOf(integrationId, workflow.key)?.workflowId ?? workflow.workflowId;
     Object.assign(workflow, { workflowId, active });
     send({
       type: "event",
