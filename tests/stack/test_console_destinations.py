@@ -461,6 +461,11 @@ def test_what_a_destination_missed_is_sent_once_whatever_fails(console: Console)
     console.find("const toggle = controlOf('Send to Support desk'); toggle.click(); toggle.click()")
     console.see("Send what it missed?")
     assert len(console.requests("PATCH")) == 1, "the second click of a double click has no effect"
+    # A refresh keeps the offer.
+    console.click("Not now", "Not sent: 1 cancelled delivery")
+    console.click("Refresh", "Refreshed.")
+    assert "Not sent: 1 cancelled delivery" in console.text()
+    console.click("Replay these", "Send what Support desk missed?")
     fail_second = """const { fetch } = window;
         let replays = 0;
         window.fetch = async (url, options) => {
