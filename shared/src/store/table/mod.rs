@@ -20,6 +20,7 @@ mod condition;
 mod error;
 mod expression;
 mod item;
+mod merge;
 mod page;
 mod query;
 mod transact;

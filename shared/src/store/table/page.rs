@@ -3,8 +3,6 @@
 //! Large lists are spread over several partitions to distribute writes. A page queries all of them
 //! concurrently and merges the results.
 
-use std::collections::VecDeque;
-
 use futures_util::future::try_join_all;
 use serde::de::DeserializeOwned;
 
@@ -12,6 +10,7 @@ use super::{
     client::{Access, Table},
     error::StoreError,
     item::{Item, readable},
+    merge::{Merge, Step},
     query::{Filter, Range},
 };
 
@@ -119,42 +118,26 @@ impl<A: Access> Table<A> {
         let share = if partitions.len() > 1 { limit / partitions.len() * 3 / 2 + 8 } else { limit + 1 };
         let query_limit =
             i32::try_from(if filter.selective { share.max(SELECTIVE_QUERY_LIMIT) } else { share }).unwrap_or(i32::MAX);
-        let mut sources: Vec<Source> = partitions.iter().map(|pk| Source::new(pk, &range)).collect();
-        let is_before = |a: &str, b: &str| if range.newest_first { a > b } else { a < b };
-        let earlier = |a: String, b: String| if is_before(&a, &b) { a } else { b };
         let max_queries = if range.view.is_index() { MAX_INDEX_QUERIES } else { MAX_TABLE_QUERIES };
         let max_queries = max_queries.max(partitions.len());
+        let mut merge = Merge::new(partitions, &range);
         let (mut queries, mut items, mut last) = (0, Vec::new(), None);
         loop {
-            // If the buffer of a partition is empty, its items are unknown beyond the last key that
-            // was read.
-            let known_to = sources.iter().filter(|source| source.needs_fetch()).map(|source| source.read_to.clone());
-            let known_to = known_to.reduce(|a, b| Some(earlier(a?, b?)));
-            let next = sources.iter_mut().filter(|source| !source.buffered.is_empty()).reduce(|a, b| {
-                if a.next_key().zip(b.next_key()).is_some_and(|(a, b)| is_before(b, a)) { b } else { a }
-            });
-            let next_is_known = match (&known_to, next.as_ref().and_then(|source| source.next_key())) {
-                (None, _) => true,
-                (Some(Some(known_to)), Some(key)) => is_before(key, known_to),
-                (Some(_), _) => false,
-            };
-            if next_is_known {
-                let Some((key, item)) = next.and_then(|source| source.buffered.pop_front()) else {
-                    return Ok(Page { items, next: None });
-                };
-                if items.len() == limit {
-                    return Ok(Page { items, next: last });
+            match merge.step() {
+                Step::Take(..) if items.len() == limit => return Ok(Page { items, next: last }),
+                Step::Take(key, item) => {
+                    items.push(item);
+                    last = Some(key);
                 }
-                items.push(item);
-                last = Some(key);
-                continue;
+                Step::Read { sources, known_to } => {
+                    if queries + sources.len() > max_queries {
+                        return Ok(Page { items, next: known_to.or(last) });
+                    }
+                    queries += sources.len();
+                    try_join_all(sources.into_iter().map(|source| source.read(self, filter, query_limit))).await?;
+                }
+                Step::End => return Ok(Page { items, next: None }),
             }
-            let empty: Vec<&mut Source> = sources.iter_mut().filter(|source| source.needs_fetch()).collect();
-            if queries + empty.len() > max_queries {
-                return Ok(Page { items, next: known_to.flatten().or(last) });
-            }
-            queries += empty.len();
-            try_join_all(empty.into_iter().map(|source| source.fetch_next(self, filter, query_limit))).await?;
         }
     }
 }
@@ -167,44 +150,6 @@ const MAX_INDEX_QUERIES: usize = 32;
 /// Maximum number of queries of a table per page. Items of a table are longer and read with strong
 /// consistency: a query takes up to 256 of the 3,000 read units per second that a partition has.
 const MAX_TABLE_QUERIES: usize = 8;
-
-/// Partition while a page is assembled.
-struct Source<'a> {
-    pk: &'a str,
-    /// Items that were read but not used, with their sort keys.
-    buffered: VecDeque<(String, Item)>,
-    /// Range that was not read, or none at its end.
-    unread: Option<Range>,
-    /// Sort key up to which the partition was read.
-    read_to: Option<String>,
-}
-
-impl<'a> Source<'a> {
-    fn new(pk: &'a str, range: &Range) -> Self {
-        Self { pk, buffered: VecDeque::new(), unread: Some(range.clone()), read_to: None }
-    }
-
-    /// Returns whether the buffer is empty and the partition may have more items.
-    fn needs_fetch(&self) -> bool {
-        self.buffered.is_empty() && self.unread.is_some()
-    }
-
-    /// Returns the sort key of the first buffered item.
-    fn next_key(&self) -> Option<&str> {
-        self.buffered.front().map(|(key, _)| key.as_str())
-    }
-
-    /// Reads the next items into the empty buffer. One query.
-    async fn fetch_next<A: Access>(&mut self, table: &Table<A>, filter: &Filter, limit: i32) -> Result<(), StoreError> {
-        if let Some(rest) = self.unread.take() {
-            let page = table.query_page(self.pk, &rest, filter, limit).await?;
-            self.unread = page.read_to.as_ref().and_then(|read_to| rest.after(read_to));
-            self.read_to = page.read_to;
-            self.buffered = page.items.into();
-        }
-        Ok(())
-    }
-}
 
 #[cfg(test)]
 mod tests {
