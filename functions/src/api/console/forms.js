@@ -69,7 +69,7 @@ function Choices({ label, name, options, chosen = [], ...properties }) {
 // Returns a handler that filters the list of the page by the value of a control.
 const setFilter = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
 
-// A choice by which a list is filtered, with options `[value, title]`.
+// A choice that filters a list, with options `[value, title]`.
 function FilterSelect({ label, name, options, children, ...properties }) {
   const { parameters } = useAddress();
   return h(

@@ -66,7 +66,7 @@ async function allIntegrations() {
   return [...new Map([...listed, ...changedIntegrations]).values()].filter(Boolean);
 }
 
-// Choice of an integration by which a list is filtered. The names are read when they are needed.
+// Choice of an integration that filters a list. The names are read when they are needed.
 function IntegrationFilter() {
   const {
     parameters: { integrationId: value },

@@ -193,7 +193,7 @@ mod tests {
         let api = [
             include_str!("../../../../shared/src/domain/form.rs"),
             include_str!("../../../../shared/src/domain/installation.rs"),
-            include_str!("../installations/change.rs"),
+            include_str!("../installations/change/checks.rs"),
         ];
         let list = module("form.js").split_once("const FOUND = [").unwrap().1.split_once("];").unwrap().0;
         let starts: Vec<&str> = list.lines().filter_map(|line| line.split('"').nth(1)).collect();

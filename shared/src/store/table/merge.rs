@@ -30,12 +30,8 @@ pub(super) enum Step<'m, 'a> {
 impl<'a> Merge<'a> {
     /// Merges a range of partitions, of which nothing was read.
     pub(super) fn new(partitions: &'a [String], range: &Range) -> Self {
-        let source = |pk: &'a String| Source {
-            pk,
-            buffered: VecDeque::new(),
-            unread: Some(range.clone()),
-            read_to: None,
-        };
+        let source =
+            |pk: &'a String| Source { pk, buffered: VecDeque::new(), unread: Some(range.clone()), read_to: None };
         Self { sources: partitions.iter().map(source).collect(), newest_first: range.newest_first }
     }
 
