@@ -127,7 +127,7 @@ def _typescript_types(*options: str) -> str:
 
 def _formatted(text: str) -> str:
     """Returns a module of Python as ruff formats it."""
-    command = [PYTHON.parent / "ruff", "format", "-"]
+    command = [str(PYTHON.parent / "ruff"), "format", "-"]
     return subprocess.run(command, cwd=ROOT, input=text, capture_output=True, text=True, check=True).stdout
 
 

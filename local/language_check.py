@@ -108,7 +108,7 @@ def docstring_lines(source: str) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
             node
         ):
-            for offset, line in enumerate(ast.get_docstring(node, clean=False).splitlines()):
+            for offset, line in enumerate((ast.get_docstring(node, clean=False) or "").splitlines()):
                 yield node.body[0].lineno + offset, line.strip()
 
 

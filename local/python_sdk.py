@@ -106,7 +106,7 @@ def _kind(kind: str, schema: dict[str, Any], models: str) -> str:
 
 def _method(method: str, path: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     """Returns the method of an operation."""
-    parameters = {place: {} for place in ("path", "query", "header")}
+    parameters: dict[str, dict[str, Any]] = {place: {} for place in ("path", "query", "header")}
     for parameter in operation.get("parameters", []):
         parameters[parameter["in"]][parameter["name"]] = parameter
     is_list = parameters["query"].pop("cursor", None) is not None

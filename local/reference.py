@@ -1,6 +1,7 @@
 """Generates docs/reference.md, the readable form of docs/openapi.json."""
 
 import re
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -145,7 +146,7 @@ def _limits(schema: Json) -> list[str]:
     return found
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = ["| " + " | ".join(row) + " |" for row in [head, *rows]]
     lines.insert(1, "|---" * len(head) + "|")
     return "\n" + "\n".join(lines) + "\n" if rows else ""

@@ -125,7 +125,7 @@ class Report:
 
     def show(self) -> None:
         """Prints the counts of each type, and the reasons why items are skipped."""
-        columns = {state: [state] for state in State if state is not State.UNKNOWN}
+        columns: dict[State, list[State]] = {state: [state] for state in State if state is not State.UNKNOWN}
         columns[State.SKIPPED].append(State.UNKNOWN)
         print("  " + "type".ljust(20) + "".join(state.rjust(11) for state in columns))
         for kind, counts in sorted(self.kinds.items()):
@@ -173,8 +173,8 @@ class Restore:
 
     def segment(self, segment: int) -> None:
         """Compares the items of a segment, and copies them."""
-        tables = (Table(self.dynamodb, name) for name in (self.restored, self.live, self.directory))
-        rules = self.rules(*tables, self.restore_deleted, self.stopped)
+        restored, live, directory = (Table(self.dynamodb, name) for name in (self.restored, self.live, self.directory))
+        rules = self.rules(restored, live, directory, self.restore_deleted, self.stopped)
         for items in Table(self.dynamodb, self.restored).scan(segment):
             rules.load(items)
             for item in items:

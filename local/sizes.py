@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def sent(path: Path) -> str:
     text = path.read_text()
     if path.suffix != ".js":
         return re.sub(r"^ +", "", text, flags=re.MULTILINE)
-    head = re.match(r"(//.*\n)*", text)[0]
+    head = "".join(takewhile(lambda line: line.startswith("//"), text.splitlines(keepends=True)))
     return head + re.sub(r"^ *(//.*)?\n?", "", text[len(head) :], flags=re.MULTILINE)
 
 

@@ -96,7 +96,7 @@ def deploy(emulator: Emulator, folder: Path) -> Stack:
     """Deploys the template and the binaries that were collected in a folder."""
     command = [
         sys.executable, "-m", "samcli", "deploy",
-        "--template-file", folder / "template.json", "--stack-name", STACK, "--region", REGION,
+        "--template-file", str(folder / "template.json"), "--stack-name", STACK, "--region", REGION,
         "--resolve-s3", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
         "--no-progressbar",
         "--parameter-overrides", f"Architecture={ARCHITECTURE}", "DeletionProtection=false", "WebhookLoopback=true",

@@ -193,7 +193,7 @@ class DirectoryRules(Rules):
         later belongs to an earlier installation with the same key.
         """
         found = self.live.get(tombstone(installation))
-        return bool(found) and int(text(found, "expiresAt")) - REMEMBERED > datetime.fromisoformat(since).timestamp()
+        return found is not None and int(text(found, "expiresAt")) - REMEMBERED > datetime.fromisoformat(since).timestamp()
 
     def is_left(self, workflow: Key) -> bool:
         """Whether the stack has a workflow or the pointer to it."""
@@ -201,7 +201,7 @@ class DirectoryRules(Rules):
             return True
         restored = self.restored.get(workflow)
         pointer = self.live.get(self.pointer(restored)) if restored else None
-        return bool(pointer) and self.workflow(pointer) == workflow
+        return pointer is not None and self.workflow(pointer) == workflow
 
     def owned(self, item: Item, lost: bool) -> Verdict:
         """Decides on a missing item of a user."""
@@ -218,8 +218,9 @@ class DirectoryRules(Rules):
                 return [self.user(item)]
             case "workflow":
                 installation = self.installation(item)
-                follows = installation and self.follow(installation, "installation").is_copied
-                return [self.user(item), *([installation] if follows else [])]
+                if installation and self.follow(installation, "installation").is_copied:
+                    return [self.user(item), installation]
+                return [self.user(item)]
             case "workflowPointer":
                 return [self.workflow(item)]
             case "health":
@@ -248,9 +249,9 @@ class DirectoryRules(Rules):
                 same = {"condition": "attribute_not_exists(pk) OR workflowId = :id", "id": item["workflowId"]}
                 pointer = self.restored.get(self.pointer(item))
                 pointers = [live.put(pointer, **same)] if pointer else []
-                former = self.pointer(found) if found else self.pointer(item)
-                if former != self.pointer(item) and belongs(live.get(former), "workflowId", item):
-                    pointers.append(live.delete(former, **same))
+                old_pointer = self.pointer(found) if found else self.pointer(item)
+                if old_pointer != self.pointer(item) and belongs(live.get(old_pointer), "workflowId", item):
+                    pointers.append(live.delete(old_pointer, **same))
                 installations = [self.check_unchanged(key)] if (key := self.installation(item)) else []
                 return [put, *pointers, *installations, live.check(self.user(item), "attribute_exists(pk)")]
             case "workflowPointer":

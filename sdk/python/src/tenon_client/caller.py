@@ -78,17 +78,17 @@ class Caller:
         if not path.startswith("/") or "#" in path or re.search(r"/\.+(/|$)", path.partition("?")[0]):
             raise ValueError(f"the path must begin with / and have no segments of dots, and no #: {path!r}")
         method = method.upper()
-        headers = {name.lower(): value for name, value in (headers or {}).items() if value is not None}
+        given = {name.lower(): value for name, value in (headers or {}).items() if value is not None}
         if is_repeatable is None:
             changes_nothing = method == "GET" or (method == "POST" and path.endswith(("/reveal", "/token")))
-            is_repeatable = changes_nothing or (method == "POST" and "idempotency-key" in headers)
+            is_repeatable = changes_nothing or (method == "POST" and "idempotency-key" in given)
         request = self._http.build_request(
             method,
             path,
             json=body,
             # An empty query would remove that of the path.
             params={name: _text(value) for name, value in (query or {}).items() if value is not None} or None,
-            headers=headers,
+            headers=given,
         )
         attempt, waits, runs_until = 1, 0, None
         while True:
