@@ -193,7 +193,9 @@ class DirectoryRules(Rules):
         later belongs to an earlier installation with the same key.
         """
         found = self.live.get(tombstone(installation))
-        return found is not None and int(text(found, "expiresAt")) - REMEMBERED > datetime.fromisoformat(since).timestamp()
+        return (
+            found is not None and int(text(found, "expiresAt")) - REMEMBERED > datetime.fromisoformat(since).timestamp()
+        )
 
     def is_left(self, workflow: Key) -> bool:
         """Whether the stack has a workflow or the pointer to it."""
