@@ -76,13 +76,34 @@ check_stack_name() {
     fi
 }
 
-# Neither CLI rejects a parameter that the template does not have.
+# Prints a property of a parameter in the template.
+property_of() { sed -n "/^  $1:$/,/^  [A-Za-z]*:$/s/^    $2: //p" template.yaml; }
+
+# Neither CLI rejects a parameter that the template does not have. CloudFormation rejects values, but
+# only after the functions were built and uploaded.
 check_parameters() {
-    local parameter known
+    local parameter known name value minimum maximum allowed pattern
     known=$(sed -n '/^Parameters:/,/^[A-Z]/s/^  \([A-Za-z]*\):$/\1/p' template.yaml)
     for parameter in ${parameters[@]+"${parameters[@]}"}; do
-        grep -qxF "${parameter%%=*}" <<<"$known" ||
-            failed "unknown parameter ${parameter%%=*}; docs/operations.md lists the parameters"
+        name=${parameter%%=*} value=${parameter#*=}
+        if ! grep -qxF "$name" <<<"$known"; then
+            failed "unknown parameter $name; docs/operations.md lists the parameters"
+            continue
+        fi
+        # The checks of the account know more about these.
+        [[ $name != *PerSecond && $name != RequestBurst && $name != *ReservedConcurrency ]] || continue
+        minimum=$(property_of "$name" MinValue) maximum=$(property_of "$name" MaxValue)
+        allowed=$(property_of "$name" AllowedValues | tr -d '[]" ' | tr , '\n')
+        # Bash has no \d.
+        pattern=$(property_of "$name" AllowedPattern | sed 's/^"//; s/"$//; s/\\\\/\\/g; s/\\d/[0-9]/g')
+        if [ "$minimum$maximum" ] && ! { [[ $value =~ ^[0-9]{1,9}$ ]] &&
+            ((10#$value >= ${minimum:-0} && 10#$value <= ${maximum:-999999999})); }; then
+            failed "$name must be a whole number from ${minimum:-0} to ${maximum:-999999999}, not \"$value\""
+        elif [ "$allowed" ] && ! grep -qxF -e "$value" <<<"$allowed"; then
+            failed "$name must be one of $(xargs <<<"$allowed" | sed 's/ /, /g'), not \"$value\""
+        elif [ "$pattern" ] && ! [[ $value =~ ^($pattern)$ ]]; then
+            failed "$name has an invalid value, \"$value\"; docs/operations.md describes the parameters"
+        fi
     done
 }
 
@@ -275,10 +296,11 @@ deploy_with_aws() {
         "Stacks[0].Outputs[?contains(['Version', 'ApiUrl', 'ConsoleUrl'], OutputKey)].[OutputKey, OutputValue]"
     cat <<NEXT
 
-Create an environment, and an API key with the id that the first command prints:
+Create an environment, whose name users see and which cannot be changed, and an API key with the id
+that the first command prints:
 
   aws lambda invoke --region $region --function-name $stack-environments-create --payload fileb:///dev/stdin \\
-      /dev/stdout <<< '{"name": "production", "kind": "live"}'
+      /dev/stdout <<< '{"name": "<name of your product>", "kind": "live"}'
   aws lambda invoke --region $region --function-name $stack-keys-create --payload fileb:///dev/stdin \\
       /dev/stdout <<< '{"environmentId": "<environmentId>", "name": "backend", "scopes": ["manage"]}'
 NEXT
@@ -298,10 +320,11 @@ deploy_with_sam() {
         stop "The deployment failed. Fix the cause that SAM names above, and run this command again."
     cat <<NEXT
 
-Create an environment, and an API key with the id that the first command prints:
+Create an environment, whose name users see and which cannot be changed, and an API key with the id
+that the first command prints:
 
   sam remote invoke EnvironmentsCreate --region $region --stack-name $stack \\
-      --event '{"name": "production", "kind": "live"}'
+      --event '{"name": "<name of your product>", "kind": "live"}'
   sam remote invoke KeysCreate --region $region --stack-name $stack \\
       --event '{"environmentId": "<environmentId>", "name": "backend", "scopes": ["manage"]}'
 NEXT

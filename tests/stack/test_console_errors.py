@@ -360,7 +360,6 @@ def test_errors_appear_whatever_time_an_engine_names(console: Console) -> None:
     console.skip(30)
     console.record(seed.slack, "at present")
     console.skip_until("at present", "8 errors")
-    console.announced("1 new error.")
     console.record(seed.slack, "reported late", createdAt=(now - timedelta(minutes=10)).isoformat())
     console.skip_until("reported late", "9 errors")
 

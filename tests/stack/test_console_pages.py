@@ -74,7 +74,7 @@ def test_user_is_created_found_disabled_and_deleted(console: Console) -> None:
     break_account(console, user, installation, "the shop refuses the token")
     console.click("Users")
     console.fill("Find a user", "nobody@acme.example")
-    console.click("Find", "user not found")
+    console.click("Find", "User not found.")
     console.fill("Find a user", "JOE@ACME.example")
     console.click("Find", "Shop orders", "Stock levels")
     console.see("Acme account", "invalid", "the shop refuses the token", "needs attention")

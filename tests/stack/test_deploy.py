@@ -11,6 +11,7 @@ from deployment import needs_aws, run_script
 from emulator import Emulator
 from paths import ROOT
 from stack import STACK
+from template import Template
 from waiting import wait
 
 pytestmark = pytest.mark.alone
@@ -51,6 +52,35 @@ def test_rate_limits_that_are_not_whole_numbers_are_refused(emulator: Emulator) 
         for name, value in limits.items():
             assert f'✗ {name} must be a whole number from 1 to 999999, not "{value}"' in output
         assert "✗ the stack name 1_tenon must be" in output
+
+
+@needs_aws
+def test_invalid_values_of_parameters_are_named_before_anything_is_built(
+    emulator: Emulator, template: Template
+) -> None:
+    invalid = {
+        "AlarmEmail": ("foo", 'has an invalid value, "foo"'),
+        "RetentionDays": ("2", "must be a whole number from 4 to "),
+        "WebhookConcurrency": ("many", "must be a whole number from 2 to 1000"),
+        "LogLevel": ("LOUD", "must be one of INFO, WARN"),
+        "LogRetentionDays": ("2", "must be one of 1, 3, 5, "),
+        "WebhookPorts": ("443,70000", "has an invalid value"),
+    }
+    code, output = run_script(SCRIPT, "--check", "tenon", *(f"{name}={value}" for name, (value, _) in invalid.items()))
+    assert code == 1
+    for name, (_, problem) in invalid.items():
+        assert f"✗ {name} {problem}" in output, output
+    # The defaults are valid, and so are values with every part of the patterns.
+    valid = {
+        name: str(parameter["Default"]) for name, parameter in template.parameters.items() if "Default" in parameter
+    }
+    valid |= {
+        "AlarmEmail": "ops@acme.example",
+        "WebhookPorts": "443,8443,65535",
+        "PublicUrl": "https://api.acme.example/v1",
+    }
+    code, output = run_script(SCRIPT, "--check", "tenon", *(f"{name}={value}" for name, value in valid.items()))
+    assert (code, "✗" in output) == (0, False), output
 
 
 @needs_aws

@@ -35,7 +35,7 @@ def test_install_link_works_once_and_only_after_continue(site: Site, user: User)
     # The token is not renewed, and not stored.
     assert len(site.front.lines("POST")) == 2
     site.browser.run("location.reload()")
-    site.see("This link has already been used or has expired.")
+    site.see("This link has been used. If the integration is installed, nothing else is needed.")
     site.browser.go(f"{site.front.origin}/modal?again{link[link.index('#') :]}")
     site.click("Continue", "This link has already been used or has expired.")
     assert site.browser.run("return document.activeElement.localName") == "h1"

@@ -13,6 +13,8 @@ import { Badge, Button, CopyButton, Empty, excerpt, Loading, PageLinks, plural, 
 export { DeliveryList, Deliveries };
 
 const PAGE_SIZE_OF_DELIVERIES = 50;
+const NOT_LISTED =
+  "Deliveries that succeeded at the first attempt are not listed: open an error to see its deliveries.";
 // Kinds of badges by status of a delivery.
 const DELIVERY_KINDS = { delivered: "good", pending: "warn", failed: "bad", cancelled: "quiet" };
 
@@ -118,10 +120,9 @@ function DeliveryList({ destination, name }) {
         : h(
             Empty,
             { title: "No deliveries", cursor: deliveries.data.cursor },
-            status
-              ? `There are no ${status} deliveries.`
-              : "What is delivered at the first attempt is not listed: open an error to see its deliveries.",
+            status ? `There are no ${status} deliveries.` : NOT_LISTED,
           )),
+    all.length > 0 && !status && h("p", { class: "quiet" }, NOT_LISTED),
     h(PageLinks, { cursor: deliveries.data?.cursor, older: "Older deliveries" }),
   );
 }

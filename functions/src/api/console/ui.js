@@ -47,7 +47,8 @@ const ICONS = {
 const Icon = ({ name }) =>
   h("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, h("path", { d: ICONS[name] }));
 
-const excerpt = (text, length = 240) => (text.length > length ? `${text.slice(0, length)}…` : text) || "(no text)";
+const excerpt = (text, length = 240) =>
+  text.trim() ? `${text.slice(0, length)}${text.length > length ? "…" : ""}` : "(no text)";
 const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${count === 1 ? one : many}`;
 
 const Badge = ({ kind = "quiet", children }) => h("span", { class: `badge ${kind}` }, children);

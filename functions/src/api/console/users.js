@@ -101,10 +101,13 @@ const UserStatus = ({ status }) => h(Badge, { kind: status === "active" ? "good"
 
 // Finds a user by id, username or email address. `.` and `..` have a special meaning in URLs.
 async function findUser(reference) {
-  if (!/^\.+$/.test(reference)) return call("GET", `users/${segment(reference)}`);
-  const [user] = (await call("GET", `users${query({ username: reference })}`)).data;
-  if (!user) throw new Error("User not found.");
-  return user;
+  const found = /^\.+$/.test(reference)
+    ? (await call("GET", `users${query({ username: reference })}`)).data[0]
+    : await call("GET", `users/${segment(reference)}`).catch((problem) => {
+        if (problem.status !== 404) throw problem;
+      });
+  if (!found) throw new Error("User not found. Enter the whole email address, username or id.");
+  return found;
 }
 
 function openNewUser() {
@@ -191,7 +194,11 @@ function UserPage({ id }) {
           user.status === "active"
             ? h(Button, { action: async () => disableUser(user, change("disable")) }, "Disable")
             : h(Button, { action: change("enable") }, "Enable"),
-          h(Button, { kind: "danger outline", action: async () => eraseErrors(user, path) }, "Erase errors"),
+          h(
+            Button,
+            { kind: "danger outline", action: async () => eraseRecords(user, path) },
+            "Erase errors and events",
+          ),
           h(Button, { kind: "danger outline", action: async () => deleteUser(user, path) }, "Delete"),
         ),
     ),
@@ -357,18 +364,18 @@ function disableUser({ username }, action) {
   });
 }
 
-function eraseErrors({ username }, path) {
+function eraseRecords({ username }, path) {
   confirmAction({
-    title: `Erase the errors of ${username}?`,
-    submit: "Erase errors",
+    title: `Erase the errors and events of ${username}?`,
+    submit: "Erase errors and events",
     text: h(
       "p",
       {},
-      "All errors that were recorded until now are deleted, with their deliveries. New ones are recorded as before. This cannot be undone.",
+      "All errors and events that were stored until now are deleted, with their deliveries: an engine never receives those that are queued. New ones are stored as before. This cannot be undone.",
     ),
     action: async () => {
       await call("DELETE", `${path}/logs`);
-      announce(`The errors of ${username} are being erased.`);
+      announce(`The errors and events of ${username} are being erased.`);
     },
   });
 }

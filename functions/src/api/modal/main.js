@@ -175,7 +175,7 @@ function startHosted() {
   const parameters = new URLSearchParams(location.hash.slice(1));
   const ticket = parameters.get("ticket");
   if (!ticket) {
-    showEnd(text("title"), text(parameters.has("used") ? "linkUsed" : "linkMissing"));
+    showEnd(text("title"), text(parameters.has("used") ? "linkReloaded" : "linkMissing"));
     return;
   }
   const next = button(

@@ -116,6 +116,7 @@ const EN = {
   linkHelp: "You received a link to connect an integration to your account. It works once. Continue only if you expected it.",
   linkOwner: "What you connect here belongs to the account {user} of {environment}. Continue only if you know both.",
   linkUsed: "This link has already been used or has expired. Ask the sender for a new one.",
+  linkReloaded: "This link has been used. If the integration is installed, nothing else is needed. Otherwise, ask the sender for a new link.",
   linkIncomplete: "This link is incomplete. Open it from the message again.",
   linkMissing: "Open this page from a link that you received, or from the app that you use.",
   linkDone: "You can close this page now.",

@@ -117,6 +117,7 @@ const ES = {
   linkHelp: "Ha recibido un enlace para conectar una integración a su cuenta. Funciona una sola vez. Continúe solo si lo esperaba.",
   linkOwner: "Lo que conecte aquí pertenece a la cuenta {user} ({environment}). Continúe solo si conoce ambos.",
   linkUsed: "Este enlace ya se ha usado o ha caducado. Pida uno nuevo al remitente.",
+  linkReloaded: "Este enlace se ha usado. Si la integración está instalada, no hay que hacer nada más. Si no, pida uno nuevo al remitente.",
   linkIncomplete: "Este enlace está incompleto. Ábralo de nuevo desde el mensaje.",
   linkMissing: "Abra esta página desde un enlace que haya recibido o desde la aplicación que usa.",
   linkDone: "Ya puede cerrar esta página.",

@@ -117,6 +117,7 @@ const FR = {
   linkHelp: "Vous avez reçu un lien pour connecter une intégration à votre compte. Il ne fonctionne qu’une fois. Continuez uniquement si vous l’attendiez.",
   linkOwner: "Ce que vous connectez ici appartient au compte {user} ({environment}). Continuez uniquement si vous connaissez les deux.",
   linkUsed: "Ce lien a déjà été utilisé ou a expiré. Demandez-en un nouveau à la personne qui vous l’a envoyé.",
+  linkReloaded: "Ce lien a été utilisé. Si l’intégration est installée, il n’y a rien d’autre à faire. Sinon, demandez-en un nouveau à la personne qui vous l’a envoyé.",
   linkIncomplete: "Ce lien est incomplet. Ouvrez-le de nouveau depuis le message.",
   linkMissing: "Ouvrez cette page depuis un lien que vous avez reçu ou depuis l’application que vous utilisez.",
   linkDone: "Vous pouvez maintenant fermer cette page.",

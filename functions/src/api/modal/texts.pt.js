@@ -117,6 +117,7 @@ const PT = {
   linkHelp: "Você recebeu um link para conectar uma integração à sua conta. Ele funciona uma única vez. Continue somente se você estava esperando por ele.",
   linkOwner: "O que você conectar aqui pertence à conta {user} ({environment}). Continue somente se conhecer ambos.",
   linkUsed: "Este link já foi usado ou expirou. Peça um novo ao remetente.",
+  linkReloaded: "Este link foi usado. Se a integração estiver instalada, não é preciso fazer mais nada. Caso contrário, peça um novo ao remetente.",
   linkIncomplete: "Este link está incompleto. Abra-o novamente a partir da mensagem.",
   linkMissing: "Abra esta página por um link que você recebeu ou pelo aplicativo que você usa.",
   linkDone: "Você já pode fechar esta página.",
