@@ -93,14 +93,14 @@ check_parameters() {
         # The checks of the account know more about these.
         [[ $name != *PerSecond && $name != RequestBurst && $name != *ReservedConcurrency ]] || continue
         minimum=$(property_of "$name" MinValue) maximum=$(property_of "$name" MaxValue)
-        allowed=$(property_of "$name" AllowedValues | tr -d '[]" ' | tr , '\n')
+        allowed=$(property_of "$name" AllowedValues | sed 's/["[]//g; s/]//g')
         # Bash has no \d.
         pattern=$(property_of "$name" AllowedPattern | sed 's/^"//; s/"$//; s/\\\\/\\/g; s/\\d/[0-9]/g')
         if [ "$minimum$maximum" ] && ! { [[ $value =~ ^[0-9]{1,9}$ ]] &&
             ((10#$value >= ${minimum:-0} && 10#$value <= ${maximum:-999999999})); }; then
             failed "$name must be a whole number from ${minimum:-0} to ${maximum:-999999999}, not \"$value\""
-        elif [ "$allowed" ] && ! grep -qxF -e "$value" <<<"$allowed"; then
-            failed "$name must be one of $(xargs <<<"$allowed" | sed 's/ /, /g'), not \"$value\""
+        elif [ "$allowed" ] && ! [[ $value != *,* && ", $allowed, " == *", $value, "* ]]; then
+            failed "$name must be one of $allowed, not \"$value\""
         elif [ "$pattern" ] && ! [[ $value =~ ^($pattern)$ ]]; then
             failed "$name has an invalid value, \"$value\"; docs/operations.md describes the parameters"
         fi
