@@ -154,15 +154,15 @@ def run_with_sam(package: Path, folder: Path, sam: str, *arguments: str) -> tupl
 
 def test_every_value_of_a_parameter_reaches_the_sam_cli(package: Path, tmp_path: Path) -> None:
     sam = """[ "$1" != list ] || exit 1; printf '<%s>' "$@\""""
-    arguments = ["packaged", "AlarmEmail=", "DomainName=x=", "TokenIssuer=my issuer"]
+    arguments = ["packaged", "AlarmEmail=", "AlarmTopic=x=", "TokenIssuer=my issuer"]
     code, output = run_with_sam(package, tmp_path, sam, *arguments)
     assert code == 0, output
-    assert '<AlarmEmail=""><DomainName="x="><TokenIssuer="my issuer">' in output
+    assert '<AlarmEmail=""><AlarmTopic="x="><TokenIssuer="my issuer">' in output
     # As the SAM CLI reads them.
     read = "import sys; from samcli.cli.types import CfnParameterOverridesType as Type; print(Type().convert(tuple(sys.argv[1:]), None, None))"
-    given = ['AlarmEmail=""', 'DomainName="x="', 'TokenIssuer="my issuer"']
+    given = ['AlarmEmail=""', 'AlarmTopic="x="', 'TokenIssuer="my issuer"']
     shown = subprocess.run([sys.executable, "-c", read, *given], check=True, capture_output=True, text=True).stdout
-    assert shown == "{'AlarmEmail': '', 'DomainName': 'x=', 'TokenIssuer': 'my issuer'}\n"
+    assert shown == "{'AlarmEmail': '', 'AlarmTopic': 'x=', 'TokenIssuer': 'my issuer'}\n"
 
 
 def test_the_sam_cli_alone_replaces_no_stack_of_another_application(package: Path, tmp_path: Path) -> None:
