@@ -79,8 +79,8 @@ check_stack_name() {
 # Prints a property of a parameter in the template.
 property_of() { sed -n "/^  $1:$/,/^  [A-Za-z]*:$/s/^    $2: //p" template.yaml; }
 
-# Neither CLI rejects a parameter that the template does not have. CloudFormation rejects values, but
-# only after the functions were built and uploaded.
+# Neither CLI rejects a parameter that the template does not have. CloudFormation rejects values,
+# but only after the functions were built and uploaded.
 check_parameters() {
     local parameter known name value minimum maximum allowed pattern
     known=$(sed -n '/^Parameters:/,/^[A-Z]/s/^  \([A-Za-z]*\):$/\1/p' template.yaml)

@@ -1,4 +1,4 @@
-"""What tests use of the deployed stack: environments, schedules, and times as it writes them."""
+"""Environments and schedules of the deployed stack, and times as it writes them."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -329,7 +329,7 @@ def test_integration_is_saved_once_whatever_response_is_lost(console: Console) -
     console.open("#/integrations")
     console.see("Shop 2")
     assert "not saved" not in console.text()
-    # What another one has saved is not taken for the same.
+    # Another integration that someone else has saved is not taken for the same.
     console.open("#/integrations/+")
     console.fill("Id", "other")
     console.fill("Name", "Other")

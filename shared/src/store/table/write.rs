@@ -19,7 +19,7 @@ use super::{
     item::{Item, from_item, readable},
 };
 
-/// What prevented a write whose condition failed: the existing item, if there is one.
+/// Conflict that prevented a write: the existing item, if there is one.
 struct Conflict {
     existing: Option<Item>,
 }
