@@ -3,7 +3,8 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 from waiting import wait
@@ -23,6 +24,23 @@ OPTIONS = {
         "--lang=en",
     ]
 }
+
+# Functions with which scripts find elements as users do, in the uppermost dialog, and click them.
+# `reach` and `press` return the reason if that is not possible.
+USE = """const scope = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document;
+const visible = (selector) => [...scope.querySelectorAll(selector)].filter((element) => element.checkVisibility());
+const reach = (element) => {
+  if (!element) return "not found";
+  element.scrollIntoView({ block: "center" });
+  const { x, y, width, height } = element.getClientRects()[0];
+  const hit = document.elementFromPoint(x + width / 2, y + height / 2);
+  if (!element.contains(hit)) return `covered by ${hit?.outerHTML.slice(0, 100)}`;
+  if (element.disabled || element.ariaDisabled) return "disabled";
+  element.focus();
+  return null;
+};
+const press = (element) => reach(element) ?? (element.click(), null);
+"""
 
 
 class WebDriverError(Exception):
@@ -77,6 +95,15 @@ class Browser:
     def cdp(self, command: str, **parameters: Any) -> Any:
         """Sends a command of the Chrome DevTools Protocol. Returns its result."""
         return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    @contextmanager
+    def preloaded(self, script: str) -> Iterator[None]:
+        """Runs a script before those of each new document while the block is executed."""
+        added = self.cdp("Page.addScriptToEvaluateOnNewDocument", source=script)
+        try:
+            yield
+        finally:
+            self.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
 
     def resize(self, width: int, height: int) -> None:
         """Changes the size of the viewport."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import tenon
-from browser import Browser, act
+from browser import USE, Browser, act
 from deployed import Environment
 from emulator import Emulator
 from serving import Serving
@@ -87,10 +87,10 @@ SPY = """if (location.pathname.endsWith("/console")) {
   };
 }"""
 
-# Functions with which scripts find elements as users do: by their text, in the uppermost dialog.
-FIND = """const scope = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document;
-const visible = (selector) => [...scope.querySelectorAll(selector)].filter((element) => element.checkVisibility());
-const textOf = (element) => (element.getAttribute("aria-label") ?? element.innerText).replace(/\\s+/g, " ").trim();
+# Functions with which scripts find elements as users do: by their text.
+FIND = (
+    USE
+    + """const textOf = (element) => (element.getAttribute("aria-label") ?? element.innerText).replace(/\\s+/g, " ").trim();
 const named = (selector, name) => {
   const found = visible(selector);
   return found.find((element) => textOf(element) === name) ?? found.find((element) => textOf(element).startsWith(name));
@@ -98,17 +98,6 @@ const named = (selector, name) => {
 const fieldOf = (name) => visible("label").find((label) => label.control && [...label.childNodes]
   .find(({ textContent }) => textContent.trim())?.textContent.replace(/ \\*$/, "").trim() === name)?.control;
 const controlOf = (name) => named("button, a[href], summary, input[aria-label]", name) ?? fieldOf(name) ?? named("label.check", name)?.control;
-const reach = (element) => {
-  if (!element) return "not found";
-  element.scrollIntoView({ block: "center" });
-  const { x, y, width, height } = element.getClientRects()[0];
-  const hit = document.elementFromPoint(x + width / 2, y + height / 2);
-  if (!element.contains(hit)) return `covered by ${hit?.outerHTML.slice(0, 100)}`;
-  if (element.disabled || element.ariaDisabled) return "disabled";
-  element.focus();
-  return null;
-};
-const press = (element) => reach(element) ?? (element.click(), null);
 const type = (input, value) => {
   const reason = reach(input);
   if (reason) return reason;
@@ -130,6 +119,7 @@ const choose = (select, name) => {
   return null;
 };
 """
+)
 
 # Themes and widths in which views are checked.
 LOOKS = (("light", 1280), ("dark", 1280), ("dark", 360), ("light", 360))
@@ -199,16 +189,15 @@ class Console:
     def opened(self) -> Iterator["Console"]:
         """Loads the page, and checks at the end that no script failed or violated its policy."""
         browser = self.browser
-        added = browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=SPY)
-        browser.resize(1280, 900)
-        browser.prefer("light")
-        self.load()
-        browser.log()
-        yield self
-        self._check_policy()
-        lines = [line for line in browser.log() if "Failed to load resource" not in line]
-        browser.run("sessionStorage.clear()")
-        browser.cdp("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+        with browser.preloaded(SPY):
+            browser.resize(1280, 900)
+            browser.prefer("light")
+            self.load()
+            browser.log()
+            yield self
+            self._check_policy()
+            lines = [line for line in browser.log() if "Failed to load resource" not in line]
+            browser.run("sessionStorage.clear()")
         assert lines == []
 
     def _check_policy(self) -> None:

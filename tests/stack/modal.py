@@ -10,34 +10,24 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from browser import Browser, WebDriverError, act
+from browser import USE, Browser, WebDriverError, act
 from deployed import Environment, NewEnvironment
 from modal_servers import HOST_SCRIPT, RAW_SCRIPT, Front, Host
 from waiting import wait
 
 # Functions with which scripts of tests find elements as users do: by their text.
-FIND = """const scope = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document;
-const visible = (selector) => [...scope.querySelectorAll(selector)].filter((element) => element.checkVisibility());
-const nameOf = (element) => (element.getAttribute("aria-label") ?? (element.querySelector("strong") ?? element).innerText).trim();
+FIND = (
+    USE
+    + """const nameOf = (element) => (element.getAttribute("aria-label") ?? (element.querySelector("strong") ?? element).innerText).trim();
 const labelOf = (label) => [...label.childNodes].filter(({ nodeName }) => ["#text", "STRONG"].includes(nodeName))
   .map(({ textContent }) => textContent).join("").trim();
 const buttonOf = (name) => visible("button, summary").find((element) => nameOf(element) === name);
 const inputOf = (name) => visible("label").find((label) => labelOf(label) === name)?.control;
 """
+)
 
-# Functions that act like a user. They return the reason if that is not possible.
-ACT = """const reach = (element) => {
-  if (!element) return "not found";
-  element.scrollIntoView({ block: "center" });
-  const { x, y, width, height } = element.getBoundingClientRect();
-  const hit = document.elementFromPoint(x + width / 2, y + height / 2);
-  if (!element.contains(hit)) return `covered by ${hit?.outerHTML.slice(0, 100)}`;
-  if (element.disabled || element.ariaDisabled) return "disabled";
-  element.focus();
-  return null;
-};
-const press = (element) => reach(element) ?? (element.click(), null);
-const type = (input, value) => {
+# Functions that fill fields like a user. They return the reason if that is not possible.
+ACT = """const type = (input, value) => {
   const reason = reach(input);
   if (reason) return reason;
   input.select();

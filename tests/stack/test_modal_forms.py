@@ -178,8 +178,7 @@ NUMBERS: dict[str, tuple[dict[str, float], list[str]]] = {
 def test_numbers_are_read_as_people_write_them(site: Site, user: User, language: str) -> None:
     user.install()
     source = f"Object.defineProperty(navigator, 'languages', {{ get: () => {language.split(',')} }});"
-    added = site.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=source)
-    try:
+    with site.browser.preloaded(source):
         site.load()
         site.show("Orders per run", integrationId="shop")
         save = "Speichern" if language.startswith("de") else "Save"
@@ -192,8 +191,6 @@ def test_numbers_are_read_as_people_write_them(site: Site, user: User, language:
             site.fill({"Orders per run": entered})
             site.click(save)
             assert site.error("Orders per run"), entered
-    finally:
-        site.browser.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
     assert user.installation()["settings"]["batch"] == number
 
 

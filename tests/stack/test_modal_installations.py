@@ -102,10 +102,9 @@ OLDER_BROWSER = """for (const [object, ...names] of [
 @pytest.fixture
 def older_browser(site: Site) -> Iterator[None]:
     """Removes newer features of the browser from all pages."""
-    added = site.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=OLDER_BROWSER)
-    site.load()
-    yield
-    site.browser.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
+    with site.browser.preloaded(OLDER_BROWSER):
+        site.load()
+        yield
 
 
 def test_modal_works_in_the_oldest_supported_browsers(site: Site, user: User, older_browser: None) -> None:

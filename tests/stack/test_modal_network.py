@@ -28,9 +28,8 @@ CLOCK = """if (location.pathname === "/modal") {
 @pytest.fixture
 def clock(site: Site) -> Iterator[None]:
     """Gives the time of the page to the test. The frame must be of the same site as its host."""
-    added = site.browser.cdp("Page.addScriptToEvaluateOnNewDocument", source=CLOCK)
-    yield
-    site.browser.cdp("Page.removeScriptToEvaluateOnNewDocument", **added)
+    with site.browser.preloaded(CLOCK):
+        yield
 
 
 def test_token_is_renewed_before_it_expires(site: Site, user: User, clock: None) -> None:
