@@ -101,6 +101,54 @@ def test_user_is_created_found_disabled_and_deleted(console: Console) -> None:
     console.environment.call("GET", "/users/joe", status=404)
 
 
+def test_user_is_edited_without_undoing_a_change_by_someone_else(console: Console) -> None:
+    user = console.user("joe", email="joe@acme.example", fullName="Joe")
+    console.sign_in(f"#/users/{user}")
+    console.click("Edit", "Edit joe")
+    console.fill("Username", "")
+    console.click("Save")
+    assert console.problem("Username") == "is required"
+    console.fill("Username", "joe.smith")
+    console.fill("Full name", "")
+    console.environment.call("PATCH", f"/users/{user}", {"email": "smith@acme.example"})
+    console.click("Save", "Saved.", "joe.smith", "smith@acme.example")
+    changed = console.get(f"/users/{user}")
+    assert (changed["username"], changed["email"], changed["fullName"]) == ("joe.smith", "smith@acme.example", None)
+    console.user("ann")
+    console.click("Edit", "Edit joe.smith")
+    console.fill("Username", "ann")
+    console.click("Save")
+    assert console.problem("Username") == "is already in use"
+    console.click("Cancel")
+
+
+def test_install_link_is_created_for_an_enabled_integration(console: Console) -> None:
+    user = console.user("joe", fullName="Joe Smith")
+    console.environment.call("PUT", "/integrations/shop", SHOP, 201)
+    console.environment.call("PUT", "/integrations/retired", {**SHOP, "name": "Retired", "enabled": False}, 201)
+    console.sign_in(f"#/users/{user}")
+    console.click("Create install link", "without a login")
+    assert console.browser.run(
+        "return [...document.querySelector('[name=integration]').options].map((o) => o.text)"
+    ) == ["Shop"]
+    console.click("Create link", "The link works once", "send it to nobody else")
+    console.click("Copy link", "Copied.")
+    link = console.browser.run("return spy.copied.at(-1)")
+    console.click("Done")
+    assert link not in console.browser.run("return document.documentElement.outerHTML")
+    ticket = link.partition("#ticket=")[2]
+    token = console.environment.call("POST", "/tickets", {"ticket": ticket})["token"]
+    assert token
+    console.click("Disable", "Disable joe?")
+    console.click("Disable", "Disabled joe.")
+    console.gone("Create install link")
+
+
+def test_install_link_needs_an_enabled_integration(console: Console) -> None:
+    console.sign_in(f"#/users/{console.user('joe')}")
+    console.click("Create install link", "No integration is enabled.")
+
+
 def test_late_response_does_not_lead_away_from_another_page(console: Console) -> None:
     console.user("late")
     console.sign_in("#/users")
@@ -649,6 +697,12 @@ def test_every_page_and_dialog_is_accessible_at_every_width(console: Console, em
         check_dialog(keyed_settings, "Copy AWS CLI command", "Replace keys or role", "Role", "Trust policy")
         check_dialog(f"#/destinations/{unset}?view=settings", "AWS response", "Set up the role", "Verify and enable")
         check_dialog("#/users", "Full name", "Create user")
+        check_dialog(f"#/users/{joe}", "Full name", "Edit")
+        check_dialog(f"#/users/{joe}", "without a login", "Create install link")
+        console.click("Create install link", "without a login")
+        console.click("Create link", "The link works once")
+        console.check_view("install link", LOOKS[::2])
+        console.click("Done")
         check_dialog("#/environment", "Own colors", "Edit")
         console.open("#/errors")
         console.click("Custom", "Since")

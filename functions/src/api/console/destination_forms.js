@@ -3,7 +3,7 @@
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
 import { addDestination, refreshDestinations } from "./destination_store.js";
-import { confirmAction, Dialog, openDialog } from "./dialogs.js";
+import { confirmAction, Dialog, openDialog, showSecret } from "./dialogs.js";
 import { Choices, Field, Form } from "./forms.js";
 import { announce } from "./messages.js";
 import { maskedUrl, UserLink, WorkflowLink } from "./names.js";
@@ -197,7 +197,7 @@ function NewDestination({ close }) {
         addDestination(saved);
         if (isHere()) go(page);
         // The secret is shown only once, whatever happens next.
-        if (secret) showSecret(secret);
+        if (secret) showWebhookSecret(secret);
         await refreshDestinations();
         if (secret) return;
         if (access === "keys")
@@ -255,28 +255,13 @@ function NewDestination({ close }) {
   );
 }
 
-function showSecret(secret) {
-  openDialog(
-    (close) =>
-      h(
-        Dialog,
-        { title: "Webhook secret" },
-        h(
-          "p",
-          {},
-          "This secret signs the requests. It is shown only once: keep it where your endpoint verifies signatures.",
-        ),
-        h(
-          "div",
-          { class: "code" },
-          h("pre", { tabIndex: 0, role: "group", "aria-label": "Secret" }, secret),
-          h(CopyButton, { text: secret, label: "Copy secret" }),
-        ),
-        h("div", { class: "row actions" }, h(Button, { kind: "primary", action: close }, "Done")),
-      ),
-    { stays: true },
-  );
-}
+const showWebhookSecret = (secret) =>
+  showSecret({
+    title: "Webhook secret",
+    text: "This secret signs the requests. It is shown only once: keep it where your endpoint verifies signatures.",
+    name: "Secret",
+    value: secret,
+  });
 
 // Forms that edit a part of a destination: title, fields, and what they contain.
 const EDITORS = {
@@ -567,7 +552,7 @@ function rotateSecret(path, name) {
     ),
     action: async () => {
       const { secret } = await call("POST", `${path}/rotate-secret`);
-      showSecret(secret);
+      showWebhookSecret(secret);
       await refreshDestinations();
     },
   });

@@ -5,9 +5,9 @@ import { onSignOut } from "./api.js";
 import { Form } from "./forms.js";
 import { Messages, openDialogs } from "./messages.js";
 import { createStore, useStore } from "./store.js";
-import { Button, Icon, Notice, useId } from "./ui.js";
+import { Button, CopyButton, Icon, Notice, useId } from "./ui.js";
 
-export { confirmAction, Dialog, Dialogs, openDialog };
+export { confirmAction, Dialog, Dialogs, openDialog, showSecret };
 
 // Open dialogs: functions that render them, and the addresses that they belong to. They end with
 // the session.
@@ -134,5 +134,25 @@ function confirmAction({ title, text, submit, kind = "danger", action }) {
         h("div", { class: "wide stack" }, text),
       ),
     ),
+  );
+}
+
+// Shows a secret that can be read only now: `text` says what it is, and `name` names it.
+function showSecret({ title, text, name, value }) {
+  openDialog(
+    (close) =>
+      h(
+        Dialog,
+        { title },
+        h("p", {}, text),
+        h(
+          "div",
+          { class: "code" },
+          h("pre", { tabIndex: 0, role: "group", "aria-label": name }, value),
+          h(CopyButton, { text: value, label: `Copy ${name.toLowerCase()}` }),
+        ),
+        h("div", { class: "row actions" }, h(Button, { kind: "primary", action: close }, "Done")),
+      ),
+    { stays: true },
   );
 }

@@ -11,7 +11,7 @@ import { go, link, rememberPage, useAddress, useTitle } from "./route.js";
 import { Time } from "./times.js";
 import { Badge, Button, Empty, Json, Loading, Notice, plural, Properties, Section, Table } from "./ui.js";
 
-export { IntegrationsPage, IntegrationPage, IntegrationFilter, hasDrafts };
+export { allIntegrations, IntegrationsPage, IntegrationPage, IntegrationFilter, hasDrafts };
 
 // Address of the editor of a new integration. An id cannot start with a sign.
 const NEW = "+";

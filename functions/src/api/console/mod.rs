@@ -44,6 +44,7 @@ pub const SOURCES: Sources = Sources {
         ("integrations.js", include_str!("integrations.js")),
         ("installations.js", include_str!("installations.js")),
         ("workflows.js", include_str!("workflows.js")),
+        ("user_dialogs.js", include_str!("user_dialogs.js")),
         ("users.js", include_str!("users.js")),
         ("environment.js", include_str!("environment.js")),
         ("main.js", include_str!("main.js")),

@@ -1,15 +1,25 @@
-// Users: list, creation, and a page for each.
+// Users: list, and a page for each.
 
 import { Fragment, h, useEffect } from "./preact.js";
 import { call, query, readPage, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
-import { confirmAction, Dialog, openDialog } from "./dialogs.js";
+import { confirmAction } from "./dialogs.js";
 import { Field, FilterSelect, Form } from "./forms.js";
 import { InstallationTable } from "./installations.js";
 import { announce } from "./messages.js";
 import { rememberNames } from "./names.js";
 import { changed, go, link, rememberPage, useAddress, useTitle } from "./route.js";
 import { Time } from "./times.js";
+import {
+  deleteUser,
+  deletingCredential,
+  disableUser,
+  editUser,
+  eraseRecords,
+  openInstallLink,
+  openNewUser,
+  uninstalling,
+} from "./user_dialogs.js";
 import { Badge, Button, Empty, Id, Loading, PageLinks, Properties, Section, Table } from "./ui.js";
 
 export { UsersPage, UserPage };
@@ -110,36 +120,6 @@ async function findUser(reference) {
   return found;
 }
 
-function openNewUser() {
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title: "Create user", close },
-      h(
-        Form,
-        {
-          submit: "Create user",
-          secondary: h(Button, { action: close }, "Cancel"),
-          send: async (values) => {
-            const isHere = rememberPage();
-            const user = await call(
-              "POST",
-              "users",
-              Object.fromEntries(Object.entries(values).filter(([, value]) => value)),
-            );
-            close();
-            announce(`Created ${user.username}.`);
-            if (isHere()) go(link(["users", user.userId]));
-          },
-        },
-        h(Field, { label: "Email", name: "email", type: "email" }),
-        h(Field, { label: "Username", name: "username", hint: "Generated from the email if it is empty" }),
-        h(Field, { label: "Full name", name: "fullName", isWide: true }),
-      ),
-    ),
-  );
-}
-
 function UserPage({ id }) {
   const { mayChange } = useSession();
   const path = `users/${segment(id)}`;
@@ -191,6 +171,7 @@ function UserPage({ id }) {
         h(
           "div",
           { class: "row" },
+          h(Button, { action: async () => editUser(user, path, loaded.reload) }, "Edit"),
           user.status === "active"
             ? h(Button, { action: async () => disableUser(user, change("disable")) }, "Disable")
             : h(Button, { action: change("enable") }, "Enable"),
@@ -230,7 +211,13 @@ function UserPage({ id }) {
         ),
         h(
           Section,
-          { title: "Installations" },
+          {
+            title: "Installations",
+            actions:
+              mayChange &&
+              user.status === "active" &&
+              h(Button, { action: () => openInstallLink(user, path) }, "Create install link"),
+          },
           h(InstallationTable, {
             installations: installations.data,
             empty: "This user has installed nothing.",
@@ -330,70 +317,3 @@ function UserCredentials({ credentials, remove }) {
 }
 
 const Rest = ({ cursor }) => cursor && h("p", { class: "quiet" }, `The newest ${MAX_SHOWN} are shown.`);
-
-const uninstalling = (integration, { username }) => ({
-  title: `Uninstall ${integration}?`,
-  submit: "Uninstall",
-  text: h(
-    "p",
-    {},
-    `The workflows of ${username} that belong to it are deleted, and so are the credentials that it created and nothing else uses. This cannot be undone.`,
-  ),
-});
-
-const deletingCredential = ({ name, type, credentialId }) => ({
-  title: `Delete ${name}?`,
-  submit: "Delete credential",
-  text: h(
-    "p",
-    {},
-    `The data of ${credentialId}, of the type ${type}, is erased immediately, and installations that use it need attention. This cannot be undone.`,
-  ),
-});
-
-function disableUser({ username }, action) {
-  confirmAction({
-    title: `Disable ${username}?`,
-    submit: "Disable",
-    action,
-    text: h(
-      "p",
-      {},
-      "Its tokens stop within a minute, and its workflows count as inactive. Its data is kept, and it can be enabled again.",
-    ),
-  });
-}
-
-function eraseRecords({ username }, path) {
-  confirmAction({
-    title: `Erase the errors and events of ${username}?`,
-    submit: "Erase errors and events",
-    text: h(
-      "p",
-      {},
-      "All errors and events that were stored until now are deleted, with their deliveries: an engine never receives those that are queued. New ones are stored as before. This cannot be undone.",
-    ),
-    action: async () => {
-      await call("DELETE", `${path}/logs`);
-      announce(`The errors and events of ${username} are being erased.`);
-    },
-  });
-}
-
-function deleteUser({ username }, path) {
-  confirmAction({
-    title: `Delete ${username}?`,
-    submit: "Delete user",
-    text: h(
-      "p",
-      {},
-      "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire, unless you erase them before. This cannot be undone.",
-    ),
-    action: async () => {
-      const isHere = rememberPage();
-      await call("DELETE", path);
-      announce(`Deleted ${username}.`);
-      if (isHere()) go(link(["users"]));
-    },
-  });
-}

@@ -1,0 +1,196 @@
+// Dialogs that create or change a user, and the questions before something of a user is lost.
+
+import { Fragment, h } from "./preact.js";
+import { call, segment } from "./api.js";
+import { confirmAction, Dialog, openDialog, showSecret } from "./dialogs.js";
+import { Field, Form } from "./forms.js";
+import { allIntegrations } from "./integrations.js";
+import { announce } from "./messages.js";
+import { go, link, rememberPage } from "./route.js";
+import { Time } from "./times.js";
+import { Button } from "./ui.js";
+
+export {
+  deletingCredential,
+  deleteUser,
+  disableUser,
+  editUser,
+  eraseRecords,
+  openInstallLink,
+  openNewUser,
+  uninstalling,
+};
+
+function openNewUser() {
+  openUserForm({
+    title: "Create user",
+    usernameHint: "Generated from the email if it is empty",
+    save: async (values) => {
+      const isHere = rememberPage();
+      const user = await call("POST", "users", Object.fromEntries(Object.entries(values).filter(([, value]) => value)));
+      announce(`Created ${user.username}.`);
+      if (isHere()) go(link(["users", user.userId]));
+    },
+  });
+}
+
+// Opens the form of a user. Only what is changed is sent, so that a change by someone else stays.
+function editUser(user, path, reload) {
+  openUserForm({
+    title: `Edit ${user.username}`,
+    submit: "Save",
+    user,
+    save: async (values) => {
+      const changes = Object.entries(values).filter(([name, value]) => value !== (user[name] ?? ""));
+      if (!changes.length) return;
+      await call("PATCH", path, Object.fromEntries(changes.map(([name, value]) => [name, value || null])));
+      announce("Saved.");
+      await reload();
+    },
+  });
+}
+
+// Form of a user. `save` gets the entered values.
+function openUserForm({ title, submit = title, user, usernameHint, save }) {
+  openDialog((close) =>
+    h(
+      Dialog,
+      { title, close },
+      h(
+        Form,
+        {
+          submit,
+          secondary: h(Button, { action: close }, "Cancel"),
+          send: async (values) => {
+            await save(values);
+            close();
+          },
+        },
+        h(Field, { label: "Email", name: "email", type: "email", value: user?.email }),
+        h(Field, {
+          label: "Username",
+          name: "username",
+          hint: usernameHint,
+          required: Boolean(user),
+          value: user?.username,
+        }),
+        h(Field, { label: "Full name", name: "fullName", isWide: true, value: user?.fullName }),
+      ),
+    ),
+  );
+}
+
+// Asks for an integration, and shows a link with which the user can install it.
+async function openInstallLink({ username }, path) {
+  const isHere = rememberPage();
+  const offered = (await allIntegrations()).filter(({ enabled }) => enabled);
+  if (!offered.length) throw new Error("No integration is enabled.");
+  if (!isHere()) return;
+  openDialog((close) =>
+    h(
+      Dialog,
+      { title: "Create install link", close },
+      h(
+        Form,
+        {
+          submit: "Create link",
+          secondary: h(Button, { action: close }, "Cancel"),
+          send: async ({ integration }) => {
+            const { url, expiresAt } = await call("GET", `${path}/integrations/${segment(integration)}/install-url`);
+            close();
+            showSecret({
+              title: "Install link",
+              name: "Link",
+              value: url,
+              text: h(
+                Fragment,
+                {},
+                "The link works once and expires ",
+                h(Time, { at: expiresAt }),
+                `. Anyone who has it can install the integration for ${username}: send it to nobody else. It is shown only now.`,
+              ),
+            });
+          },
+        },
+        h(
+          "p",
+          { class: "wide" },
+          `The link opens a page on which ${username} installs the integration without a login.`,
+        ),
+        h(Field, {
+          label: "Integration",
+          name: "integration",
+          isWide: true,
+          options: offered.map(({ integrationId, name }) => [integrationId, name]),
+        }),
+      ),
+    ),
+  );
+}
+
+const uninstalling = (integration, { username }) => ({
+  title: `Uninstall ${integration}?`,
+  submit: "Uninstall",
+  text: h(
+    "p",
+    {},
+    `The workflows of ${username} that belong to it are deleted, and so are the credentials that it created and nothing else uses. This cannot be undone.`,
+  ),
+});
+
+const deletingCredential = ({ name, type, credentialId }) => ({
+  title: `Delete ${name}?`,
+  submit: "Delete credential",
+  text: h(
+    "p",
+    {},
+    `The data of ${credentialId}, of the type ${type}, is erased immediately, and installations that use it need attention. This cannot be undone.`,
+  ),
+});
+
+function disableUser({ username }, action) {
+  confirmAction({
+    title: `Disable ${username}?`,
+    submit: "Disable",
+    action,
+    text: h(
+      "p",
+      {},
+      "Its tokens stop within a minute, and its workflows count as inactive. Its data is kept, and it can be enabled again.",
+    ),
+  });
+}
+
+function eraseRecords({ username }, path) {
+  confirmAction({
+    title: `Erase the errors and events of ${username}?`,
+    submit: "Erase errors and events",
+    text: h(
+      "p",
+      {},
+      "All errors and events that were stored until now are deleted, with their deliveries: an engine never receives those that are queued. New ones are stored as before. This cannot be undone.",
+    ),
+    action: async () => {
+      await call("DELETE", `${path}/logs`);
+      announce(`The errors and events of ${username} are being erased.`);
+    },
+  });
+}
+
+function deleteUser({ username }, path) {
+  confirmAction({
+    title: `Delete ${username}?`,
+    submit: "Delete user",
+    text: h(
+      "p",
+      {},
+      "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire, unless you erase them before. This cannot be undone.",
+    ),
+    action: async () => {
+      const isHere = rememberPage();
+      await call("DELETE", path);
+      announce(`Deleted ${username}.`);
+      if (isHere()) go(link(["users"]));
+    },
+  });
+}
