@@ -113,8 +113,7 @@ value_of() {
     for parameter in ${parameters[@]+"${parameters[@]}"}; do
         [[ $parameter != "$1="* ]] || { echo "${parameter#*=}" && return; }
     done
-    aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --output text \
-        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue" 2>/dev/null | grep . ||
+    sed -n "s/^$1[[:space:]]//p" "$temporary/stack" | grep . ||
         sed -n "/^  $1:/,/Default:/s/^ *Default: //p" template.yaml
 }
 
@@ -138,6 +137,17 @@ check_region() {
     else
         failed "no AWS region: set AWS_REGION$([ "$tool" != aws ] || echo ', or a region in your AWS profile')"
     fi
+}
+
+# A resource of another region is refused only when the alarms or the domain are created.
+check_arns() {
+    local parameter name of
+    for parameter in ${parameters[@]+"${parameters[@]}"}; do
+        name=${parameter%%=*}
+        IFS=: read -r _ _ _ of _ <<<"${parameter#*=}"
+        [[ $name != AlarmTopic && $name != CertificateArn || ! $of || $of = "$region" ]] ||
+            failed "$name must be in the region $region, not in $of"
+    done
 }
 
 # API Gateway refuses a route whose limit exceeds that of the account.
@@ -221,8 +231,11 @@ check_account() {
         passed "$limit concurrent executions"
     fi
 
-    if status=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \
-        --query 'Stacks[0].StackStatus' --output text 2>"$temporary/error"); then
+    # The status of the stack, and a line for each parameter.
+    if aws cloudformation describe-stacks --region "$region" --stack-name "$stack" --output text \
+        --query 'Stacks[0].[[StackStatus], Parameters[].[ParameterKey, ParameterValue]][]' \
+        >"$temporary/stack" 2>"$temporary/error"; then
+        read -r status _ <"$temporary/stack"
         check_owner "$status"
     elif grep -q 'does not exist' "$temporary/error"; then
         status=''
@@ -275,7 +288,7 @@ create_bucket() {
 }
 
 deploy_with_aws() {
-    local started
+    local started status
     [ "$bucket" ] || create_bucket
     echo "uploading the functions to s3://$bucket …"
     aws cloudformation package --template-file template.yaml --s3-bucket "$bucket" --s3-prefix tenon \
@@ -285,6 +298,19 @@ deploy_with_aws() {
     if ! aws cloudformation deploy --template-file "$temporary/template.yaml" --s3-bucket "$bucket" --s3-prefix tenon \
         --stack-name "$stack" --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
         --parameter-overrides "Architecture=$architecture" ${parameters[@]+"${parameters[@]}"} --tags "${tags[@]}"; then
+        # The CLI also ends when it cannot follow the deployment any longer.
+        status=$(aws cloudformation describe-stacks --stack-name "$stack" --output text \
+            --query 'Stacks[0].StackStatus' 2>&1) || true
+        # Messages of the CLI begin with an empty line.
+        status=${status#$'\n'}
+        case $status in
+            *'does not exist'*) ;;
+            *' '* | CREATE_IN_PROGRESS | UPDATE_IN_PROGRESS | UPDATE_COMPLETE_CLEANUP_IN_PROGRESS)
+                stop "The deployment may still be running: $status
+Follow it with the command below. When the status no longer ends in _IN_PROGRESS, run this command again.
+
+  aws cloudformation describe-stacks --region $region --stack-name $stack --query 'Stacks[0].StackStatus'" ;;
+        esac
         # Newest first. CloudFormation also cancels resources because of an earlier failure.
         # The rollback of a first deployment has two events for each resource.
         aws cloudformation describe-stack-events --stack-name "$stack" --max-items 3000 --output text --query \
@@ -313,6 +339,10 @@ deploy_with_sam() {
     for index in ${parameters[@]+"${!parameters[@]}"}; do
         parameters[index]=${parameters[index]%%=*}="\"${parameters[index]#*=}\""
     done
+    # SAM splits a tag with two equals signs at the second.
+    for index in "${!tags[@]}"; do
+        tags[index]=${tags[index]%%=*}="\"${tags[index]#*=}\""
+    done
     [ -z "$bucket" ] || target=(--s3-bucket "$bucket" --s3-prefix tenon)
     SAM_CLI_TELEMETRY=0 sam deploy --template-file template.yaml --stack-name "$stack" --region "$region" "${target[@]}" \
         --capabilities CAPABILITY_IAM --no-confirm-changeset --no-fail-on-empty-changeset --no-progressbar \
@@ -335,6 +365,7 @@ check_stack_name
 check_parameters
 check_tool
 check_region
+[ -z "$region" ] || check_arns
 case $tool in
     aws) check_account ;;
     sam) [ -z "$region" ] || check_outputs ;;

@@ -60,6 +60,8 @@ def test_invalid_values_of_parameters_are_named_before_anything_is_built(
 ) -> None:
     invalid = {
         "AlarmEmail": ("foo", 'has an invalid value, "foo"'),
+        "AlarmTopic": ("foo", 'has an invalid value, "foo"'),
+        "CertificateArn": ("arn:aws:iam::1:role/x", "has an invalid value"),
         "RetentionDays": ("2", "must be a whole number from 4 to "),
         "WebhookConcurrency": ("many", "must be a whole number from 2 to 1000"),
         "LogLevel": ("LOUD", "must be one of INFO, WARN"),
@@ -76,6 +78,9 @@ def test_invalid_values_of_parameters_are_named_before_anything_is_built(
     }
     valid |= {
         "AlarmEmail": "ops@acme.example",
+        "AlarmTopic": "arn:aws:sns:us-east-1:111111111111:Operators_1.fifo",
+        "DomainName": "api.acme.example",
+        "CertificateArn": "arn:aws:acm:us-east-1:111111111111:certificate/0b4f-9",
         "WebhookPorts": "443,8443,65535",
         "PublicUrl": "https://api.acme.example/v1",
     }
@@ -90,11 +95,15 @@ def test_parameters_that_would_fail_after_minutes_are_refused(emulator: Emulator
         "WarmWritesPerSecond=3999",
         f"AuthorizerReservedConcurrency={limit - 100}",
         "TestReservedConcurrency=1",
+        "AlarmTopic=arn:aws:sns:eu-west-1:111111111111:operators",
+        "CertificateArn=arn:aws:acm:eu-west-1:111111111111:certificate/0",
     )
     code, output = run_script(SCRIPT, "--check", "tenon", *parameters)
     assert code == 1
     assert '✗ WarmWritesPerSecond must be 0 or a whole number of at least 4000, not "3999"' in output
     assert f"TestReservedConcurrency reserve {limit - 99} of {limit} concurrent executions" in output
+    for name in ("AlarmTopic", "CertificateArn"):
+        assert f"✗ {name} must be in the region us-east-1, not in eu-west-1" in output
     parameters = ("WarmWritesPerSecond=4000", f"AuthorizerReservedConcurrency={limit - 100}")
     code, output = run_script(SCRIPT, "--check", "tenon", *parameters)
     assert (code, "✗" in output) == (0, False), output

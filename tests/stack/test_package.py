@@ -29,7 +29,7 @@ VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package
 # takes minutes.
 LAUNCHER = "int execl(const char *, ...); int main(void) { return execl(PROGRAM, PROGRAM, FUNCTION, (char *)0); }"
 # Programs that the script needs in addition to a CLI of AWS.
-PROGRAMS = "awk bash cat cut dirname grep mktemp rm sed sha256sum sort tail xargs"
+PROGRAMS = "awk bash cat cut date dirname grep mktemp rm sed sha256sum sort tail xargs"
 
 
 def build(folder: Path, architecture: str = ARCHITECTURE) -> Path:
@@ -141,33 +141,52 @@ def test_a_package_deploys_with_the_sam_cli_alone(package: Path, emulator: Emula
     deploy(emulator, package, "packaged-by-sam", {"PATH": str(programs), "HOME": str(tmp_path)})
 
 
-def run_with_sam(package: Path, folder: Path, sam: str, *arguments: str) -> tuple[int, str]:
-    """Runs the script with a script instead of the SAM CLI."""
+def run_with(package: Path, folder: Path, name: str, script: str, *arguments: str) -> tuple[int, str]:
+    """Runs deploy.sh with a script instead of the AWS CLI or the SAM CLI, and without the other."""
     programs = folder / "bin"
     programs.mkdir()
     for program in PROGRAMS.split():
         (programs / program).symlink_to(shutil.which(program))
-    (programs / "sam").write_text(f"#!/usr/bin/env bash\n{sam}\n")
-    (programs / "sam").chmod(0o755)
+    (programs / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
+    (programs / name).chmod(0o755)
     return run_script(package / "deploy.sh", *arguments, PATH=str(programs), HOME=str(folder))
 
 
 def test_every_value_of_a_parameter_reaches_the_sam_cli(package: Path, tmp_path: Path) -> None:
     sam = """[ "$1" != list ] || exit 1; printf '<%s>' "$@\""""
-    arguments = ["packaged", "AlarmEmail=", "AlarmTopic=x=", "TokenIssuer=my issuer"]
-    code, output = run_with_sam(package, tmp_path, sam, *arguments)
+    arguments = ["--tag", "Link=a=b", "--tag", "Team=a b", "packaged", "AlarmEmail=", "TokenIssuer=my issuer="]
+    code, output = run_with(package, tmp_path, "sam", sam, *arguments)
     assert code == 0, output
-    assert '<AlarmEmail=""><AlarmTopic="x="><TokenIssuer="my issuer">' in output
-    # As the SAM CLI reads them.
-    read = "import sys; from samcli.cli.types import CfnParameterOverridesType as Type; print(Type().convert(tuple(sys.argv[1:]), None, None))"
-    given = ['AlarmEmail=""', 'AlarmTopic="x="', 'TokenIssuer="my issuer"']
-    shown = subprocess.run([sys.executable, "-c", read, *given], check=True, capture_output=True, text=True).stdout
-    assert shown == "{'AlarmEmail': '', 'AlarmTopic': 'x=', 'TokenIssuer': 'my issuer'}\n"
+    parameters = {"AlarmEmail": "", "TokenIssuer": "my issuer="}
+    tags = {"Stack": "packaged", "Link": "a=b", "Team": "a b"}
+    for kind, values in (("CfnParameterOverridesType", parameters), ("CfnTags", tags)):
+        given = [f'{name}="{value}"' for name, value in values.items()]
+        assert "".join(f"<{pair}>" for pair in given) in output
+        # As the SAM CLI reads them.
+        read = f"import sys; from samcli.cli.types import {kind} as Type; print(Type().convert(tuple(sys.argv[1:]), None, None))"
+        shown = subprocess.run([sys.executable, "-c", read, *given], check=True, capture_output=True, text=True).stdout
+        assert shown == f"{values}\n"
+
+
+def test_a_deployment_that_can_no_longer_be_followed_is_not_said_to_have_failed(package: Path, tmp_path: Path) -> None:
+    aws = """started=${0%/*}/started
+case "$1 $2" in
+    "sts get-caller-identity") echo "111111111111 arn:aws:iam::111111111111:user/me" ;;
+    "cloudformation deploy") : >"$started"; exit 255 ;;
+    "cloudformation describe-stacks")
+        if [ -e "$started" ]; then printf "\nAn error occurred (ExpiredToken)\n" >&2; else echo "does not exist" >&2; fi
+        exit 254 ;;
+esac"""
+    code, output = run_with(package, tmp_path, "aws", aws, "--bucket", "packages", "packaged")
+    assert code == 1
+    assert "The deployment may still be running: An error occurred (ExpiredToken)" in output
+    assert "aws cloudformation describe-stacks --region us-east-1 --stack-name packaged" in output
+    assert "failed" not in output
 
 
 def test_the_sam_cli_alone_replaces_no_stack_of_another_application(package: Path, tmp_path: Path) -> None:
     sam = """[ "$1" = list ] && echo '[{"OutputKey": "Bucket", "OutputValue": "pictures"}]'"""
-    code, output = run_with_sam(package, tmp_path, sam, "pictures")
+    code, output = run_with(package, tmp_path, "sam", sam, "pictures")
     assert code == 1
     assert "✗ the stack pictures belongs to another application: choose another name\n" in output
 
