@@ -7,6 +7,7 @@ Errors that an engine records later are available from `GET /logs`.
 
 import contextlib
 import functools
+import http.client
 import os
 import sys
 import time
@@ -87,7 +88,8 @@ class Feed:
             except ValueError:
                 report(f"The response is not JSON: is {self.api.url} the URL of the API? Trying again …")
                 return records, False
-            except OSError as error:
+            # A response that was cut off, or is none of HTTP, is no OSError.
+            except (OSError, http.client.HTTPException) as error:
                 hint = ": is `make run` running?" if follows_local_run() else "."
                 report(f"The API is unavailable ({error}){hint} Trying again …")
                 return records, False

@@ -1,5 +1,6 @@
 """`make tail` while the API is unavailable. The test of the API's logs follows a stack."""
 
+import http.client
 import urllib.error
 from datetime import UTC, datetime
 from typing import Any
@@ -18,13 +19,13 @@ class Unreliable(Api):
     def __init__(self) -> None:
         super().__init__("")
         self.records: dict[str, list[dict[str, Any]]] = {"errors": [], "data": []}
-        self.failures: dict[str, Response | OSError] = {}
+        self.failures: dict[str, Response | Exception] = {}
 
     def call(self, _method: str, path: str, _body: dict[str, Any] | None = None) -> Response:
         """Returns the records of a list since a time."""
         parts = urlsplit(path)
         if failure := self.failures.get(parts.path):
-            if isinstance(failure, OSError):
+            if isinstance(failure, Exception):
                 raise failure
             return failure
         [since] = parse_qs(parts.query).get("since", [""])
@@ -56,7 +57,7 @@ def test_a_list_that_fails_neither_hides_the_other_nor_loses_records(capsys: pyt
 
     change(0)
     assert printed() == ["error-0", "key-0"]
-    for failure in (Response(503, {}), urllib.error.URLError("refused")):
+    for failure in (Response(503, {}), urllib.error.URLError("refused"), http.client.IncompleteRead(b"{")):
         for path, first, second in (("/logs", "key", "error"), ("/events", "error", "key")):
             number = len(api.records["data"])
             api.failures = {path: failure}

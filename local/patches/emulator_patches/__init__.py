@@ -1,6 +1,6 @@
 """Patches of ministack 1.5.33, one module for each difference from AWS that Tenon depends on."""
 
-from . import conditions, events, logs, loops, monitoring, numbers, queries, server, workers
+from . import conditions, events, logs, loops, monitoring, numbers, queries, server, templates, workers
 
 server.install()
 workers.install()
@@ -11,3 +11,4 @@ events.install()
 logs.install()
 queries.install()
 monitoring.install()
+templates.install()
