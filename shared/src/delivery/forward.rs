@@ -34,9 +34,10 @@ use crate::{
     logs::ErrorChain,
 };
 
-/// Maximum number of environments that are processed concurrently. Each may have connections to 20
-/// buses, and a function has 1,024 file descriptors (AWS limit).
-const MAX_CONCURRENT_ENVIRONMENTS: usize = 32;
+/// Maximum number of environments that are processed concurrently. Each may have 20 destinations,
+/// with a connection to KMS, the bus and DynamoDB at a time, and a function has 1,024 file
+/// descriptors (AWS limit).
+const MAX_CONCURRENT_ENVIRONMENTS: usize = 16;
 
 /// Makes or enqueues first attempts for records of the stream.
 #[derive(Clone, Debug)]

@@ -47,11 +47,10 @@ impl AttemptedBatch<'_> {
         count(self.settled.iter().filter(|settlement| predicate(settlement)))
     }
 
-    /// Returns the times of the next attempts of deliveries that are pending after the batch,
-    /// except those in `unrecorded`.
-    fn pending<'a>(&'a self, unrecorded: &'a BTreeSet<RecordKey>) -> impl Iterator<Item = Timestamp> + 'a {
+    /// Returns the deliveries that are pending after the batch, except those in `unrecorded`.
+    fn pending<'a>(&'a self, unrecorded: &'a BTreeSet<RecordKey>) -> impl Iterator<Item = &'a PendingDelivery> {
         self.settled.iter().filter_map(|settlement| match &settlement.disposition {
-            Disposition::Pending(next) if !unrecorded.contains(&next.record) => Some(next.next_attempt_at),
+            Disposition::Pending(next) if !unrecorded.contains(&next.record) => Some(next),
             _ => None,
         })
     }
@@ -101,6 +100,8 @@ pub trait Recorder {
     fn settle(&self, batch: &AttemptedBatch<'_>) -> impl Future<Output = Result<BTreeSet<RecordKey>, StoreError>>;
     /// Lets the sweep know that deliveries are going to be pending.
     fn announce_backlog(&self) -> impl Future<Output = Result<(), StoreError>>;
+    /// Removes deliveries that a batch of first attempts has made pending.
+    fn withdraw(&self, pending: &[&PendingDelivery]) -> impl Future<Output = Result<(), StoreError>>;
     /// Updates the health of the destination. Returns the health before the update.
     fn record_health(
         &self,
@@ -144,24 +145,34 @@ pub(super) async fn record(
         Ok(before) => before,
         Err(error) if *stage == Stage::First => {
             tracing::error!(error = %ErrorChain(&error), "failed to record destination health");
-            // Without the health item, neither a drain nor the sweep finds the pending deliveries.
-            let is_pending = |settled: &&Settlement| matches!(settled.disposition, Disposition::Pending(_));
-            unrecorded.extend(batch.settled.iter().filter(is_pending).map(|settled| settled.delivery.record));
+            // Without the health item, neither a drain nor the sweep finds the pending deliveries,
+            // also not after their repeated first attempts have succeeded.
+            let pending: Vec<&PendingDelivery> = batch.pending(&unrecorded).collect();
+            if let Err(error) = recorder.withdraw(&pending).await {
+                tracing::warn!(error = %ErrorChain(&error), "failed to withdraw pending deliveries");
+            }
+            let records: Vec<RecordKey> = pending.iter().map(|pending| pending.record).collect();
+            unrecorded.extend(records);
             return Ok(unrecorded);
         }
         Err(error) => return Err(error),
     };
     // Failures below are only logged: a later failure, a later pending delivery or the sweep tries
     // again.
-    if let Some(reason) = before.auto_disable_reason(&update, *now)
+    let disable_reason = before.auto_disable_reason(&update, *now);
+    if let Some(reason) = disable_reason
         && let Err(error) = recorder.disable_destination(destination.version, reason).await
     {
         tracing::warn!(error = %ErrorChain(&error), "failed to disable destination");
     }
     // A drain schedules the next one itself, when it releases the lease.
     let recovered = health.recovers_with(&update.counts) && before.pending_since.is_some();
-    let due = batch.pending(&unrecorded).chain(recovered.then_some(*now)).min().filter(|_| *stage == Stage::First);
-    if let Some(due) = due.filter(|due| before.needs_wakeup(*due, *now))
+    let next_attempts = batch.pending(&unrecorded).map(|pending| pending.next_attempt_at);
+    let due = next_attempts.chain(recovered.then_some(*now)).min().filter(|due| before.needs_wakeup(*due, *now));
+    // The next drain cancels what waits for a destination that is disabled now, also if the present
+    // one is about to end.
+    let cancelled = disable_reason.filter(|_| before.pending_since.is_some()).map(|_| *now);
+    if let Some(due) = cancelled.or(due).filter(|_| *stage == Stage::First)
         && let Err(error) = recorder.schedule_drain(due).await
     {
         tracing::warn!(error = %ErrorChain(&error), "failed to schedule drain");
@@ -226,6 +237,10 @@ impl Recorder for DestinationRecorder<'_> {
 
     async fn announce_backlog(&self) -> Result<(), StoreError> {
         self.recorder.health_store.announce_backlog(self.route, Timestamp::now()).await
+    }
+
+    async fn withdraw(&self, pending: &[&PendingDelivery]) -> Result<(), StoreError> {
+        self.recorder.pending.withdraw(self.route, pending.iter().copied()).await
     }
 
     async fn record_health(

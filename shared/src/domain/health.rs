@@ -60,10 +60,12 @@ pub struct Health {
     pub recovered_at: Option<Timestamp>,
     /// Number of changes of the destination after which earlier results say nothing about it.
     pub generation: u32,
-    /// Number of pending deliveries. Exact after a drain completes; in between it can be off by
-    /// updates that a crashed process recorded twice.
+    /// Number of pending deliveries. Exact after a drain that has counted them, which is one with
+    /// at most 1,000 left in each partition; otherwise it can be off by updates that a crashed
+    /// process recorded twice.
     pub pending: i64,
-    /// Time since which at least one delivery has been pending.
+    /// Time since which the oldest pending delivery has been pending. Between drains that have
+    /// counted them, time since which at least one has been pending without interruption.
     pub pending_since: Option<Timestamp>,
     /// Increases whenever deliveries become pending, so that a drain detects those that it has not
     /// read.

@@ -175,7 +175,8 @@ impl<A: Access> Deliveries<A> {
     }
 
     /// Returns a page of deliveries whose first attempt did not succeed, the newest records first.
-    /// One query for each of eight partitions; more if a filter excludes most of the items.
+    /// The page may be short if a filter excludes most of the items. One query for each of eight
+    /// partitions.
     pub async fn list(
         &self,
         destination: Route,

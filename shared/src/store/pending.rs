@@ -94,7 +94,7 @@ const MAX_TRANSACTION_ITEMS: usize = 100;
 // A single settlement always fits into a transaction.
 const _: () = assert!(WRITES_PER_SETTLEMENT + MAX_REPLAYS_PER_DELIVERY <= MAX_TRANSACTION_ITEMS);
 /// Maximum number of items of a partition that are read to count the backlog.
-const MAX_COUNTED: usize = 100;
+const MAX_COUNTED: usize = 1000;
 
 impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
@@ -206,10 +206,10 @@ impl PendingDeliveries {
         Ok(recorded)
     }
 
-    /// Deletes deliveries that may have been stored in part. Otherwise one would be shown as
-    /// pending until it expires if its repeated first attempt succeeds. What a drain has stored
-    /// since remains. Two writes each.
-    async fn withdraw(
+    /// Deletes deliveries that were stored, perhaps in part, and whose first attempts are repeated.
+    /// Otherwise one would be shown as pending until it expires if that succeeds. What a drain has
+    /// stored since remains. Two writes each.
+    pub(crate) async fn withdraw(
         &self,
         route: Route,
         deliveries: impl Iterator<Item = &PendingDelivery> + Clone,
@@ -262,8 +262,8 @@ impl PendingDeliveries {
         Ok(Search { found: parse(route, items), next })
     }
 
-    /// Returns a summary of all pending deliveries, due or not. One query for each of eight
-    /// partitions.
+    /// Returns a summary of all pending deliveries, due or not. They are not counted if a partition
+    /// has more than 1,000. One query for each of eight partitions.
     pub async fn backlog(&self, route: Route) -> Result<Backlog, StoreError> {
         let (items, ends) = self.table.first_items(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
         let FoundDeliveries { readable, unreadable } = parse(route, items);

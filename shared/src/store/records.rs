@@ -151,7 +151,8 @@ impl Records {
             RecordId::Event { event_id } => (*event_id.object_id(), keys::events_shard(environment, event_id)),
         };
         let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
-        Ok(self.0.page(&[partition], &range, &Filter::default(), PageRequest::first(MAX_SAME_ID)).await?.items)
+        let unexpired = Filter::default().unexpired(Timestamp::now());
+        Ok(self.0.page(&[partition], &range, &unexpired, PageRequest::first(MAX_SAME_ID)).await?.items)
     }
 
     /// Returns a page of one index partition in a time range, the oldest first. Eventually
@@ -171,7 +172,7 @@ impl Records {
             RecordKind::Errors => keys::errors_of_environment(environment, shard),
             RecordKind::Events => keys::events_of_environment(environment, shard),
         };
-        self.0.page(&[partition], &range, &Filter::default(), request).await
+        self.0.page(&[partition], &range, &Filter::default().unexpired(Timestamp::now()), request).await
     }
 }
 

@@ -1,5 +1,5 @@
 //! `GET /destinations/{destinationId}/deliveries`. AWS calls: one DynamoDB read and eight
-//! concurrent queries; more queries only if the filter excludes most of the items read.
+//! concurrent queries.
 
 use axum::extract;
 use tenon::{

@@ -61,6 +61,8 @@ struct World {
     busy_until: Cell<Timestamp>,
     /// Time until which results of pending deliveries cannot be recorded.
     unrecorded_until: Cell<Timestamp>,
+    /// Whether writes of the health fail.
+    is_health_busy: Cell<bool>,
     cancelled_replays: RefCell<BTreeSet<ReplayId>>,
     /// Number of times that due deliveries were read.
     reads: Cell<usize>,
@@ -115,6 +117,7 @@ impl World {
             unreadable_until: Cell::new(start()),
             busy_until: Cell::new(start()),
             unrecorded_until: Cell::new(start()),
+            is_health_busy: Cell::new(false),
             cancelled_replays: RefCell::default(),
             reads: Cell::default(),
             queue: RefCell::default(),
@@ -494,7 +497,19 @@ impl Recorder for World {
         })
     }
 
+    async fn withdraw(&self, pending: &[&PendingDelivery]) -> Result<(), StoreError> {
+        self.perform(|| {
+            for pending in pending {
+                self.pending.borrow_mut().remove(&(pending.next_attempt_at, pending.record));
+                self.deliveries.borrow_mut().remove(&pending.record);
+            }
+        })
+    }
+
     async fn record_health(&self, _: &Health, update: &HealthUpdate, _: Timestamp) -> Result<Health, StoreError> {
+        if self.is_health_busy.get() {
+            return Err(StoreError::Busy("throttled".into()));
+        }
         self.perform(|| self.update_health(update))
     }
 
@@ -602,6 +617,34 @@ fn gone_destination_is_disabled_immediately() {
     assert_eq!(world.destination.borrow().disabled_reason.as_deref(), Some(DISABLED_GONE));
     assert!(world.pending.borrow().is_empty());
     assert!(world.arrived.borrow().is_empty());
+}
+
+#[test]
+fn what_waits_is_cancelled_at_once_when_a_first_attempt_finds_the_destination_gone() {
+    let world = World::new(|at| match at {
+        at if at == start() => Behavior::Refuses,
+        at if at < after(HOUR) => Behavior::Accepts,
+        _ => Behavior::Gone,
+    });
+    world.record();
+    world.poison.borrow_mut().extend(world.records.borrow().keys());
+    world.run(&[], after(HOUR), |_| None);
+    let due = world.pending.borrow().values().map(|pending| pending.next_attempt_at).min();
+    assert!(due.is_some_and(|due| due > after(2 * HOUR)));
+    world.run(&[after(HOUR + 1)], after(HOUR + 2), |_| None);
+    assert_eq!((world.pending.borrow().len(), world.status(DeliveryStatus::Cancelled)), (0, 1));
+}
+
+#[test]
+fn first_attempt_whose_health_cannot_be_recorded_leaves_no_pending_delivery() {
+    let world = World::new(|_| Behavior::Refuses);
+    world.is_health_busy.set(true);
+    world.record();
+    assert!(world.pending.borrow().is_empty() && world.deliveries.borrow().is_empty());
+    // The repeated attempt stores what became of it.
+    world.is_health_busy.set(false);
+    world.record();
+    assert_eq!(world.status(DeliveryStatus::Pending), 1);
 }
 
 #[test]
