@@ -201,6 +201,10 @@ fn checks(item: &DeriveInput, members: &[Member<'_>]) -> Result<Vec<Tokens>> {
             let content;
             syn::parenthesized!(content in meta.input);
             let function: syn::Path = content.parse()?;
+            if content.is_empty() {
+                checks.push(quote!(#function(__fields);));
+                return Ok(());
+            }
             content.parse::<Token![:]>()?;
             let fields = Punctuated::<Ident, Token![,]>::parse_terminated(&content)?;
             if let Some(field) = fields.iter().find(|field| !members.iter().any(|member| member.name == *field)) {

@@ -397,13 +397,22 @@ def test_form_is_sent_once_and_cannot_be_changed_meanwhile(site: Site, user: Use
 def test_fields_may_have_names_of_object_members(site: Site, new_environment: NewEnvironment) -> None:
     environment = new_environment()
     settings = [form_field(name, name.title()) for name in ("constructor", "valueOf", "toString")]
-    body = {"name": "Odd", "settings": settings, "workflows": [{"key": "odd", "name": "Odd work"}]}
+    account = {"type": "__proto__", "name": "Odd account", "fields": [form_field("token", "Token")]}
+    body = {
+        "name": "Odd",
+        "credentialTypes": [account],
+        "settings": settings,
+        "workflows": [{"key": "odd", "name": "Odd work"}],
+    }
     environment.call("PUT", "/integrations/odd", body, 201)
     user = site.sign_in(site.new_user(environment))
     site.show("Constructor", integrationId="odd", prefill={"settings": {"valueOf": "7"}})
     assert [site.value(name) for name in ("Constructor", "Valueof", "Tostring")] == ["", "7", ""]
+    site.fill({"Token": "t"})
     site.click("Install", "Odd is installed.")
-    assert user.installation("odd")["settings"] == {"valueOf": "7"}
+    installed = user.installation("odd")
+    assert installed["settings"] == {"valueOf": "7"}
+    assert list(installed["credentialIds"]) == ["__proto__"]
 
 
 def test_hints_are_shown_completely(site: Site, user: User) -> None:

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use super::text::{Text, nearest, string_enum, string_newtype};
+use super::{
+    text::{Text, nearest, string_enum, string_newtype},
+    web_url::complete_url,
+};
 
 /// Maximum number of fields of a form.
 pub const MAX_FIELDS: usize = 30;
@@ -264,10 +267,7 @@ impl Field {
 }
 
 fn is_url(text: &str) -> bool {
-    let parsed = url::Url::parse(text);
-    text.chars().count() <= MAX_URL
-        && parsed.is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.host().is_some())
-        && !text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+    text.chars().count() <= MAX_URL && complete_url(text).is_some()
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ pub mod text;
 pub mod ticket;
 pub mod timestamp;
 pub mod user;
+mod web_url;
 pub mod webhook;
 pub mod workflow;
 

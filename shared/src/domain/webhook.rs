@@ -9,6 +9,7 @@ use super::{
     secret::Sealed,
     text::{Text, string_newtype},
     timestamp::Timestamp,
+    web_url::complete_url,
 };
 
 /// Time for which the previous secret remains valid after a rotation.
@@ -118,32 +119,15 @@ impl FromStr for WebhookUrl {
     type Err = WebhookUrlError;
 
     fn from_str(text: &str) -> Result<Self, WebhookUrlError> {
-        // The URL standard silently removes whitespace and control characters, which are more
-        // likely a mistake.
-        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(WebhookUrlError::Malformed);
-        }
         if text.len() > MAX_URL_BYTES {
             return Err(WebhookUrlError::TooLong);
         }
-        // It also completes `https:example.com` and `https:///example.com`, and turns `\` before a
-        // query into `/`.
-        let after_scheme = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//")).unwrap_or_default();
-        let address = after_scheme.split(['?', '#']).next().unwrap_or_default();
-        if address.is_empty() || address.starts_with('/') || address.contains('\\') {
-            return Err(WebhookUrlError::Malformed);
-        }
-        let url: Url = text.parse().map_err(|_| WebhookUrlError::Malformed)?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(WebhookUrlError::Malformed);
-        }
+        let url = complete_url(text).ok_or(WebhookUrlError::Malformed)?;
         if url.as_str().len() > MAX_URL_BYTES {
             return Err(WebhookUrlError::TooLong);
         }
-        match url.host() {
-            Some(Host::Domain(name)) if !is_host_name(name) => return Err(WebhookUrlError::Host),
-            Some(_) => {}
-            None => return Err(WebhookUrlError::Malformed),
+        if matches!(url.host(), Some(Host::Domain(name)) if !is_host_name(name)) {
+            return Err(WebhookUrlError::Host);
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(WebhookUrlError::UserInfo);

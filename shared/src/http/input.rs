@@ -195,6 +195,12 @@ impl<'a> Fields<'a> {
         self.value(name).is_some()
     }
 
+    /// Returns `true` if a member is present and neither null nor an empty list. Counts as reading
+    /// it.
+    pub fn has_items(&mut self, name: &'static str) -> bool {
+        self.value(name).is_some_and(|value| value.as_array().is_none_or(|items| !items.is_empty()))
+    }
+
     /// Rejects each of these members that is present and not null.
     pub fn reject_given(&mut self, names: &[&'static str], detail: &str) {
         for name in names {
@@ -206,14 +212,20 @@ impl<'a> Fields<'a> {
 
     /// Records items of a list that have the same text as an earlier one in a member. Items that
     /// are invalid otherwise are compared too.
-    pub fn reject_repeated(&mut self, list: &str, member: &str) {
-        let Some(Value::Array(items)) = self.members.get(list) else { return };
+    pub fn reject_repeated(&mut self, list: &str, member: &'a str) {
         let mut seen = HashSet::new();
-        for (index, item) in items.iter().enumerate() {
-            if item.get(member).and_then(Value::as_str).is_some_and(|text| !seen.insert(text)) {
+        for (index, text) in self.item_texts(list, member) {
+            if !seen.insert(text) {
                 self.reject_at(&[list, &index.to_string(), member], "is given more than once");
             }
         }
+    }
+
+    /// Returns the index and text of a member of each item of a list that has one, even if the item
+    /// is invalid.
+    pub fn item_texts(&self, list: &str, member: &'a str) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
+        let items = self.members.get(list).and_then(Value::as_array).into_iter().flatten();
+        items.enumerate().filter_map(move |(index, item)| Some((index, item.get(member)?.as_str()?)))
     }
 
     /// Returns whether the members are the parameters of a query string.

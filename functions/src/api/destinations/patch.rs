@@ -73,7 +73,7 @@ impl PatchDestination {
     fn inapplicable_to(&self, target: &Target) -> FieldErrors {
         let (given, detail) = match target {
             Target::EventBridge(_) => (
-                vec![("url", self.url.is_some()), ("description", !self.description.is_absent())],
+                vec![("url", self.url.is_some()), ("description", matches!(self.description, Patch::Set(_)))],
                 "applies only to webhook destinations",
             ),
             Target::Webhook(_) => (

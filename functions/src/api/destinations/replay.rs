@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 /// ids, or all whose delivery is pending, failed or was cancelled.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_range: since, until))]
+#[input(check(check_range: since, until), check(check_selection: pending, failed, cancelled))]
 struct StartReplay {
     /// Start of the time range, inclusive; rounded down to a whole second.
     since: Option<Timestamp>,
@@ -67,16 +67,8 @@ impl Input for NewReplay {
             (None, None, Some(ids), None, true) => ReplaySelection::Errors(sorted_unique(ids)),
             (None, None, None, Some(ids), true) => ReplaySelection::Events(sorted_unique(ids)),
             (None, None, None, None, false) => ReplaySelection::Deliveries(statuses),
-            (None, Some(_), None, None, true) => {
-                fields.reject("since", "is required with `until`");
-                return None;
-            }
-            _ => {
-                fields.reject_object(
-                    "must contain exactly one of: `since` with an optional `until`; `errorIds`; `eventIds`; any of `pending: true`, `failed: true` and `cancelled: true`",
-                );
-                return None;
-            }
+            // Rejected by `check_selection`.
+            _ => return None,
         };
         Some(Self(selection))
     }
@@ -87,6 +79,19 @@ fn check_range(fields: &mut Fields<'_>, since: &Option<Timestamp>, until: &Optio
         (Some(since), Some(until)) if until <= since => fields.reject("until", "must be after `since`"),
         (Some(since), None) if Timestamp::now() <= *since => fields.reject("since", "must be in the past"),
         _ => {}
+    }
+}
+
+fn check_selection(fields: &mut Fields<'_>, pending: &Option<bool>, failed: &Option<bool>, cancelled: &Option<bool>) {
+    let (has_since, has_until) = (fields.has("since"), fields.has("until"));
+    let by_status = [pending, failed, cancelled].contains(&&Some(true));
+    let given = [has_since || has_until, fields.has("errorIds"), fields.has("eventIds"), by_status];
+    if given.into_iter().filter(|given| *given).count() != 1 {
+        fields.reject_object(
+            "must contain exactly one of: `since` with an optional `until`; `errorIds`; `eventIds`; any of `pending: true`, `failed: true` and `cancelled: true`",
+        );
+    } else if has_until && !has_since {
+        fields.reject("since", "is required with `until`");
     }
 }
 

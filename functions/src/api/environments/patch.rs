@@ -61,7 +61,7 @@ struct ThemeInput(Theme);
 /// Palettes of a theme.
 #[derive(Clone, Debug, Input, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[input(check(check_contrast: light, dark))]
+#[input(check(check_light: light), check(check_dark: dark))]
 struct PalettesInput {
     /// Palette for light display.
     light: Option<PaletteInput>,
@@ -106,7 +106,8 @@ impl FromJson for ThemeInput {
             };
         }
         let PalettesInput { light, dark } = PalettesInput::from_json(value, location)?;
-        Some(Self(Theme::Palettes(Box::new(palettes(&light, &dark)))))
+        let palettes = Palettes { light: light.map(Palette::from), dark: dark.map(Palette::from) };
+        Some(Self(Theme::Palettes(Box::new(palettes))))
     }
 }
 
@@ -125,10 +126,6 @@ impl ToSchema for ThemeInput {
     }
 }
 
-fn palettes(light: &Option<PaletteInput>, dark: &Option<PaletteInput>) -> Palettes {
-    Palettes { light: light.clone().map(Palette::from), dark: dark.clone().map(Palette::from) }
-}
-
 impl From<PaletteInput> for Palette {
     fn from(input: PaletteInput) -> Self {
         let PaletteInput { accent, on_accent, background, surface, text, muted_text, border, danger, radius, font } =
@@ -138,8 +135,16 @@ impl From<PaletteInput> for Palette {
     }
 }
 
-fn check_contrast(fields: &mut Fields<'_>, light: &Option<PaletteInput>, dark: &Option<PaletteInput>) {
-    for low in palettes(light, dark).low_contrasts() {
+fn check_light(fields: &mut Fields<'_>, light: &Option<PaletteInput>) {
+    check_contrast(fields, &Palettes { light: light.clone().map(Palette::from), dark: None });
+}
+
+fn check_dark(fields: &mut Fields<'_>, dark: &Option<PaletteInput>) {
+    check_contrast(fields, &Palettes { light: None, dark: dark.clone().map(Palette::from) });
+}
+
+fn check_contrast(fields: &mut Fields<'_>, palettes: &Palettes) {
+    for low in palettes.low_contrasts() {
         let detail = format!("needs a contrast of at least 4.5:1 to `{}`", low.behind);
         fields.reject_at(&[low.palette, low.text], detail);
     }

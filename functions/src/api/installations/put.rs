@@ -83,7 +83,7 @@ pub(super) struct CredentialData {
 /// or replaces that of the present one.
 #[derive(Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_source: credential_id, name, data, new))]
+#[input(check(check_source), check(check_new: new))]
 struct CredentialInput {
     /// Credential of the user, of this type.
     credential_id: Option<CredentialId>,
@@ -121,22 +121,19 @@ impl FromJson for CredentialSource {
     }
 }
 
-fn check_source(
-    fields: &mut Fields<'_>,
-    credential_id: &Option<CredentialId>,
-    name: &Option<Text<256>>,
-    data: &Option<SecretObject>,
-    new: &bool,
-) {
-    match (credential_id, data) {
-        (None, None) => fields.reject_object("must have `credentialId` or `data`"),
-        (Some(_), Some(_)) => fields.reject("data", "cannot be combined with `credentialId`"),
+fn check_source(fields: &mut Fields<'_>) {
+    match (fields.has("credentialId"), fields.has("data")) {
+        (false, false) => fields.reject_object("must have `credentialId` or `data`"),
+        (true, true) => fields.reject("data", "cannot be combined with `credentialId`"),
         _ => {}
     }
-    if name.is_some() && data.is_none() {
+    if fields.has("name") && !fields.has("data") {
         fields.reject("name", "requires `data`");
     }
-    if *new && data.is_none() {
+}
+
+fn check_new(fields: &mut Fields<'_>, new: &bool) {
+    if *new && !fields.has("data") {
         fields.reject("new", "requires `data`");
     }
 }

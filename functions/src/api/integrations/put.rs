@@ -29,7 +29,7 @@ use super::{IntegrationBody, revised};
 /// Content of an integration. Members that only responses have are ignored.
 #[derive(Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_settings: settings))]
+#[input(check(check_settings))]
 pub struct PutIntegration {
     /// Display name.
     name: Text<128>,
@@ -95,7 +95,7 @@ pub struct CredentialTypeInput {
 /// Field of a form.
 #[derive(Debug, Input, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[input(check(check_pattern: field_type, pattern), check(check_options: field_type, options))]
+#[input(check(check_pattern: field_type), check(check_options: field_type))]
 pub struct FieldInput {
     /// Name of the member, unique within the form.
     name: FieldName,
@@ -165,24 +165,25 @@ impl FromJson for Ignored {
     }
 }
 
-fn check_settings(fields: &mut Fields<'_>, settings: &[FieldInput]) {
-    for (index, _) in settings.iter().enumerate().filter(|(_, field)| field.field_type == FieldType::Secret) {
+fn check_settings(fields: &mut Fields<'_>) {
+    let types = fields.item_texts("settings", "type");
+    for (index, _) in types.filter(|(_, field_type)| *field_type == FieldType::Secret.as_str()) {
         fields
             .reject_at(&["settings", &index.to_string(), "type"], "cannot be `secret`, because settings are readable");
     }
 }
 
-fn check_pattern(fields: &mut Fields<'_>, field_type: &FieldType, pattern: &Option<Pattern>) {
-    if pattern.is_some() && !field_type.has_pattern() {
+fn check_pattern(fields: &mut Fields<'_>, field_type: &FieldType) {
+    if fields.has("pattern") && !field_type.has_pattern() {
         fields.reject("pattern", "is allowed for `text`, `secret` and `url` only");
     }
 }
 
-fn check_options(fields: &mut Fields<'_>, field_type: &FieldType, options: &[OptionInput]) {
-    match (field_type, options) {
-        (FieldType::Select, []) => fields.reject("options", "must not be empty for a `select`"),
-        (FieldType::Select, _) | (_, []) => {}
-        _ => fields.reject("options", "is allowed for a `select` only"),
+fn check_options(fields: &mut Fields<'_>, field_type: &FieldType) {
+    match (field_type, fields.has_items("options")) {
+        (FieldType::Select, false) => fields.reject("options", "must not be empty for a `select`"),
+        (FieldType::Select, true) | (_, false) => {}
+        (_, true) => fields.reject("options", "is allowed for a `select` only"),
     }
 }
 

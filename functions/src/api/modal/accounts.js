@@ -225,7 +225,7 @@ function reconnectView(installation, credentialType, { openInstallation }) {
     !section.isMissing &&
       sectionForm([section], text(texts.action), {
         save: (form) => {
-          const body = { credentials: {} };
+          const body = { credentials: Object.create(null) };
           section.read(form, body);
           return put(installation.integrationId, body, installation);
         },

@@ -172,7 +172,7 @@ function reviewValue(field, value) {
 // Returns whether a text is a URL that the server accepts.
 function isUrl(value) {
   try {
-    return /^https?:\/\/\S+$/i.test(value) && Boolean(new URL(value));
+    return /^https?:\/\/[^\s\\/?#][^\s\\?#]*([?#]\S*)?$/i.test(value) && Boolean(new URL(value));
   } catch {
     return false;
   }

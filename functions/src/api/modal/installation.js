@@ -28,7 +28,8 @@ function installView(integration, { openResult, reload }) {
     ...(workflows.length > 1 ? [workflowsSection(integration)] : []),
   ];
   const save = (form) => {
-    const body = { credentials: {}, settings: {} };
+    // A type may have the name of a member of every object, such as "__proto__".
+    const body = { credentials: Object.create(null), settings: {} };
     for (const section of sections) section.read(form, body);
     return put(id, body);
   };

@@ -98,16 +98,16 @@ pub async fn get_modal(
 /// would share the origin of the frame.
 fn read_origins(query: &HtmlQuery, own: &[&str]) -> Result<Vec<Origin>, Problem> {
     let (origins, versions) = (query.all("origin"), query.all("v"));
-    if origins.len() > MAX_ANCESTORS {
-        return Err(Problem::invalid_field("/origin", format_args!("must be at most {MAX_ANCESTORS} origins")));
-    }
     let mut errors = FieldErrors::default();
+    if origins.len() > MAX_ANCESTORS {
+        errors.push_at("", &["origin"], format!("must be at most {MAX_ANCESTORS} origins"));
+    }
     let is_version_needed = !origins.is_empty() || !versions.is_empty();
     if is_version_needed && versions != [PROTOCOL] {
         errors.push_at("", &["v"], format!("must be {PROTOCOL}"));
     }
     let mut valid = Vec::new();
-    for (index, origin) in origins.into_iter().enumerate() {
+    for (index, origin) in origins.into_iter().enumerate().take(MAX_ANCESTORS) {
         let index = index.to_string();
         match origin.parse::<Origin>() {
             Ok(origin) if own.iter().any(|url| origin.is_of(url)) => {
@@ -256,7 +256,7 @@ mod tests {
             ("v=1&origin=https://a.example/path&origin=null", vec!["/origin/0", "/origin/1"]),
             ("v=1&origin=https://api.acme.example", vec!["/origin/0"]),
             ("v=1&origin=https://abc.execute-api.eu-west-1.amazonaws.com", vec!["/origin/0"]),
-            ("origin=a&origin=b&origin=c&origin=d", vec!["/origin"]),
+            ("origin=a&origin=b&origin=c&origin=d", vec!["/origin", "/v", "/origin/0", "/origin/1", "/origin/2"]),
         ] {
             assert_eq!(origins(query), Err(pointers.into_iter().map(str::to_owned).collect()), "{query}");
         }

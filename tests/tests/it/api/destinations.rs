@@ -332,6 +332,9 @@ async fn patch_without_a_change_writes_nothing() {
     let before = acme.backend.patch(&path, json!({ "name": "On-call" })).await.is(200).body;
     let same = json!({ "name": "On-call", "url": receiver.url, "description": null, "filter": {} });
     assert_eq!(acme.backend.patch(&path, same).await.is(200).body, before);
+    // Null clears nothing in a bus, which has no description.
+    let bus = acme.create_bus_destination(&Bus::new().await.name).await;
+    acme.backend.patch(&format!("/destinations/{bus}"), json!({ "description": null, "url": null })).await.is(200);
     let after = acme.backend.patch(&path, json!({ "name": null })).await.is(200).body;
     assert_ne!((&after["name"], &after["updatedAt"]), (&before["name"], &before["updatedAt"]));
 }

@@ -49,6 +49,9 @@ async fn every_invalid_default_of_the_modal_is_named() {
     let faint = json!({ "modal": { "theme": { "dark": { "text": "#555555", "accent": "#203040" } } } });
     let refused = acme.backend.patch("/environment", faint).await;
     refused.is_problem(422, "validation").names(&["/modal/theme/dark/onAccent", "/modal/theme/dark/text"]);
+    let both = json!({ "modal": { "theme": { "light": { "accent": "red" }, "dark": { "text": "#000000" } } } });
+    let refused = acme.backend.patch("/environment", both).await;
+    refused.is_problem(422, "validation").names(&["/modal/theme/light/accent", "/modal/theme/dark/text"]);
     for theme in [json!("bright"), json!(7), json!([])] {
         let refused = acme.backend.patch("/environment", json!({ "modal": { "theme": theme } })).await;
         refused.is_problem(422, "validation").names(&["/modal/theme"]);

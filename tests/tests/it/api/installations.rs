@@ -174,12 +174,30 @@ async fn everything_that_the_integration_does_not_allow_is_named() {
         "/workflows/1",
         "/workflows/2",
     ]);
-    let shapes = json!({ "credentials": { "a": {}, "b": { "credentialId": other, "data": {} }, "c": { "credentialId": other, "name": "x" } } });
+    let shapes = json!({ "credentials": {
+        "a": {},
+        "b": { "credentialId": other, "data": {} },
+        "c": { "credentialId": other, "name": "x" },
+        "d": { "credentialId": "x", "data": {}, "new": true },
+        "e": { "credentialId": "x", "name": "", "new": true },
+    } });
     here.put(shapes).await.is_problem(422, "validation").names(&[
         "/credentials/a",
         "/credentials/b/data",
         "/credentials/c/name",
+        "/credentials/d/credentialId",
+        "/credentials/d/data",
+        "/credentials/e/credentialId",
+        "/credentials/e/name",
+        "/credentials/e/new",
     ]);
+    for url in ["https:a.example", "https:/a.example", "https:///a.example", r"https:\\a.example", r"https://a\b"] {
+        let body = json!({ "credentials": { "shopify": { "data": { "shop": url, "token": "x" } } } });
+        let refused = here.put(body).await;
+        refused
+            .is_problem(422, "validation")
+            .names(&["/credentials/shopify/data/shop", "/credentials/shopify/data/token"]);
+    }
     for credential in [&other, &"0".repeat(24)] {
         let body = json!({ "credentials": { "shopify": { "credentialId": credential } } });
         here.put(body).await.is_problem(422, "validation").names(&["/credentials/shopify/credentialId"]);

@@ -83,6 +83,8 @@ async fn every_broken_rule_of_an_integration_is_named() {
             with(field("number", "number"), "pattern", json!("[0-9]+")),
             with(field("look", "text"), "pattern", json!("(?=a)b")),
             field("kind", "colour"),
+            with(field("both", "number"), "pattern", json!("(?=a)b")),
+            with(field("list", "text"), "options", json!([{ "value": "", "label": "None" }])),
         ],
         "workflows": [{ "key": "a b", "name": "Orders" }, { "key": "k", "name": "K" }, { "key": "k", "name": "K" }],
         "hints": [{ "match": "401", "text": "Reconnect", "action": "retry" }],
@@ -100,9 +102,13 @@ async fn every_broken_rule_of_an_integration_is_named() {
         "/settings/5/pattern",
         "/settings/6/pattern",
         "/settings/7/type",
+        "/settings/8/pattern",
+        "/settings/9/options/0/value",
+        "/settings/9/options",
         "/workflows/0/key",
         "/workflows/2/key",
         "/hints/0/action",
+        "/settings/1/type",
         "/enable",
     ]);
     let mut secret = orders();

@@ -173,6 +173,11 @@ async fn range_of_a_replay_is_validated() {
     invalid(json!({ "since": later, "until": earlier }), &["/until"]).await;
     invalid(json!({ "since": later, "until": earlier, "failed": "yes" }), &["/failed", "/until"]).await;
     invalid(json!({ "since": future }), &["/since"]).await;
+    invalid(json!({ "until": later }), &["/since"]).await;
+    for nothing_or_two in [json!({}), json!({ "failed": false }), json!({ "since": earlier, "pending": true })] {
+        invalid(nothing_or_two, &[""]).await;
+    }
+    invalid(json!({ "errorIds": ["x"], "failed": true }), &["/errorIds/0", ""]).await;
     start(json!({ "since": earlier, "until": later })).await.is(202);
 }
 
