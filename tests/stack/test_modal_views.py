@@ -120,6 +120,11 @@ def test_errors_of_deleted_workflows_are_not_shown(site: Site, user: User) -> No
     assert "error" not in site.text()
 
 
+def test_an_error_without_text_is_shown_by_the_type_of_its_block(site: Site, user: User) -> None:
+    user.fail(user.install(), " ", block="send.mail")
+    site.show("send.mail", view="errors")
+
+
 def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     installed = user.install()
     user.fail(installed, *[f"Request failed with status code 401 at https://shop.example/{n}" for n in (1, 2)])

@@ -31,7 +31,7 @@ string_newtype! {
     /// `https://host:port`; `http` for localhost and 127.0.0.1 only.
     Origin,
     /// Error for a text that is not an origin.
-    #[error("must be an origin such as https://app.example.com, in lower case and without a path; http is allowed for localhost and 127.0.0.1 only")]
+    #[error("must be an origin such as https://app.example.com: in lower case, and without a path, a wildcard or the default port; http is allowed for localhost and 127.0.0.1 only")]
     OriginError,
     r"^https?://[^/?#\s]+$",
     is_origin
