@@ -11,7 +11,7 @@ use tenon::{
         text::Text,
         timestamp::Timestamp,
     },
-    http::{Input, Problem, Valid},
+    http::{Input, OrNotFound, Problem, Valid},
     start::FromAws,
     store::{api_keys::ApiKeys, environments::Environments},
 };
@@ -47,7 +47,7 @@ pub async fn create_key(state: State, payload: Value) -> Result<CreatedKey, Diag
 
 async fn create(state: State, body: CreateKey) -> Result<CreatedKey, Problem> {
     let CreateKey { environment_id, name, scopes } = body;
-    let environment = state.environments.get(environment_id).await?.ok_or_else(|| Problem::not_found("environment"))?;
+    let environment = state.environments.get(environment_id).await?.or_not_found("environment")?;
     let key = ApiKey::generate(environment.kind);
     let record = KeyRecord {
         key_id: KeyId::new(),

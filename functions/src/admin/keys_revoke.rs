@@ -5,7 +5,7 @@ use lambda_runtime::Diagnostic;
 use serde_json::Value;
 use tenon::{
     domain::id::{EnvironmentId, KeyId},
-    http::{Input, Problem, Valid},
+    http::{Input, OrNotFound, Problem, Valid},
     store::api_keys::ApiKeys,
 };
 
@@ -22,5 +22,5 @@ struct RevokeKey {
 pub async fn revoke_key(keys: ApiKeys, payload: Value) -> Result<KeyBody, Diagnostic> {
     let Valid(RevokeKey { environment_id, key_id }) = Valid::payload(&payload)?;
     let revoked = keys.revoke(environment_id, key_id).await.map_err(Problem::from)?;
-    Ok(revoked.ok_or_else(|| Problem::not_found("key"))?.into())
+    Ok(revoked.or_not_found("key")?.into())
 }

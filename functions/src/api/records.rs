@@ -8,10 +8,10 @@ use tenon::{
         record::{Record, RecordId},
         timestamp::Timestamp,
     },
-    http::{Fields, Input, Problem},
+    http::{Fields, Input, ListScope, OrNotFound, Problem},
     start::FromAws,
     store::{
-        Position, ReadOnly, StoreError,
+        ReadOnly, StoreError,
         deliveries::Deliveries,
         destinations::Destinations,
         record_pages::{MAX_SKIP, Window},
@@ -46,9 +46,10 @@ pub enum SortOrder {
 }
 
 impl ListOrder {
-    /// Returns the part of the list after a position.
-    pub(crate) fn window(&self, after: Option<Position>, limit: usize) -> Window {
+    /// Returns the part of the list that the request asks for.
+    pub(crate) fn window(&self, scope: &ListScope, limit: usize) -> Window {
         let oldest_first = self.sort_order == Some(SortOrder::Asc);
+        let after = scope.after().map(str::to_owned);
         Window { oldest_first, skip: self.skip.unwrap_or_default(), after, limit }
     }
 }
@@ -105,5 +106,5 @@ pub(crate) async fn find_user(
 ) -> Result<Option<UserId>, Problem> {
     let Some(user) = filter else { return Ok(None) };
     let found = users.resolve(environment, user).await?;
-    found.map(Some).ok_or_else(|| Problem::not_found("user"))
+    found.map(Some).or_not_found("user")
 }

@@ -13,7 +13,7 @@ use tenon::{
         modal::Modal,
         text::{Text, response_bytes},
     },
-    http::{Json, NoInput, NoStore, Problem, TokenUser},
+    http::{Json, NoInput, NoStore, OrNotFound, Problem, TokenUser},
     start::FromAws,
     store::{
         PageRequest, ReadOnly, credentials::Credentials, environments::Environments, installations::Installations,
@@ -98,8 +98,8 @@ pub async fn get_session(
         state.credentials.page(environment, user, PageRequest::first(limit)),
         state.installations.by_user(environment, user),
     )?;
-    let user = user.ok_or_else(|| Problem::not_found("user"))?;
-    let Environment { name, modal, .. } = found.ok_or_else(|| Problem::not_found("environment"))?;
+    let user = user.or_not_found("user")?;
+    let Environment { name, modal, .. } = found.or_not_found("environment")?;
     let catalogue = state.catalogue.all(environment).await?;
     let visible = (!allowed.is_all()).then(|| allowed.credentials(&installations, catalogue.iter()));
     let has_all_parts = workflows.next.is_none() && credentials.next.is_none();

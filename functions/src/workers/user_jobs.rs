@@ -83,10 +83,10 @@ impl State {
         if user.is_some_and(|user| user.owner_status() == *owner) {
             let event_type =
                 if owner.is_active() { EventType::WorkflowActivated } else { EventType::WorkflowDeactivated };
-            let ids = self.workflows.readable_ids_by_user(*environment, *user_id).await?.items;
+            let ids = self.workflows.ids_by_user(*environment, *user_id).await?.items;
             for ids in ids.chunks(WORKFLOWS_PER_STEP) {
                 let mut changes = Changes::of_job(*environment, *actor, job.seed.clone());
-                let mut workflows = self.workflows.get_all(*environment, ids).await?;
+                let mut workflows = self.workflows.get_all(*environment, ids).await?.items;
                 workflows.retain(|workflow| workflow.active);
                 for workflow in workflows {
                     changes.workflow(event_type, &WorkflowBody::new(workflow, *owner));

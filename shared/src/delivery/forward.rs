@@ -60,7 +60,7 @@ impl Forwarder {
     /// destination is logged and skipped; its records must be replayed. Fails if the event is not
     /// that of a stream.
     ///
-    /// Up to 32 environments, and the destinations of each, are processed concurrently.
+    /// Up to 16 environments, and the destinations of each, are processed concurrently.
     ///
     /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 250 KB, at
     /// most one KMS call, and the calls of the recorder. One `SendMessageBatch` per ten messages to

@@ -37,6 +37,7 @@
 //! * [`ticket`]: tickets of install links
 //! * [`timestamp`]: points in time with millisecond precision
 //! * [`user`]: users, their metadata and the lifetime of their tokens
+//! * `web_url`: complete URLs of the web
 //! * [`webhook`]: webhook URLs and signing secrets
 //! * [`workflow`]: workflows and their names
 

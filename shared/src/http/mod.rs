@@ -45,8 +45,8 @@ pub use endpoint::{Endpoint, EndpointArguments};
 pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_service};
 pub use input::{Bounded, Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;
-pub use pages::{Cursor, List, ListScope, PageParams};
-pub use problem::{FieldError, FieldErrors, Problem, ProblemDocument};
+pub use pages::{List, ListScope, PageParams};
+pub use problem::{FieldError, FieldErrors, OrNotFound, Problem, ProblemDocument};
 pub use request::{
     ApiUrl, FromRoute, HtmlQuery, IfMatch, IfNoneMatch, NewPath, Path, PathParameter, Preconditions, Routed,
 };

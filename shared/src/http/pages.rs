@@ -5,11 +5,11 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::request::Parts;
 use lambda_http::RequestExt;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{FromJson, Identity, Input, Json, Location, Problem, request::route_with_parameters};
-use crate::store::{Page, Position};
+use super::{Identity, Input, Json, Problem, request::route_with_parameters};
+use crate::store::{Page, PageRequest, Position};
 
 /// Query parameters of every list.
 #[derive(Clone, Debug, Input, IntoParams)]
@@ -19,31 +19,34 @@ pub struct PageParams {
     #[input(max = 100, min = 1, default = 50)]
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 50)]
     pub limit: usize,
-    /// Cursor that the previous page returned.
-    #[param(value_type = Option<String>, min_length = 12, pattern = "^[A-Za-z0-9_-]+$")]
-    pub cursor: Option<Cursor>,
+    /// Cursor that the previous page returned. [`ListScope`] has read it.
+    #[param(min_length = 12, pattern = "^[A-Za-z0-9_-]+$")]
+    pub cursor: Option<String>,
 }
 
 impl PageParams {
-    /// Returns the position after which the page starts, or rejects a cursor of another list with
-    /// 400.
-    pub fn after(&self, scope: &ListScope) -> Result<Option<Position>, Problem> {
-        self.cursor.as_ref().map(|cursor| cursor.position(scope)).transpose()
+    /// Returns the page of the list that the request asks for.
+    pub fn request<'a>(&self, scope: &'a ListScope) -> PageRequest<'a> {
+        PageRequest::new(scope.after(), self.limit)
     }
 
     /// Returns the page of a list that was read as a whole, newest first. `id` is the position of
     /// an item.
-    pub fn select<T>(&self, mut items: Vec<T>, after: Option<&str>, id: impl Fn(&T) -> String) -> Page<T> {
-        items.retain(|item| after.is_none_or(|after| id(item).as_str() < after));
+    pub fn select<T>(&self, mut items: Vec<T>, scope: &ListScope, id: impl Fn(&T) -> String) -> Page<T> {
+        items.retain(|item| scope.after().is_none_or(|after| id(item).as_str() < after));
         let is_last = items.len() <= self.limit;
         items.truncate(self.limit);
         Page { next: items.last().filter(|_| !is_last).map(id), items }
     }
 }
 
-/// List to which a cursor belongs: that of the same environment, user, path and filters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListScope(String);
+/// List to which cursors belong: that of the same environment, user, path and filters; and the
+/// position of the request in it. Rejects a cursor of another list with 400.
+#[derive(Clone, Debug)]
+pub struct ListScope {
+    scope: String,
+    after: Option<Position>,
+}
 
 impl<S: Sync> FromRequestParts<S> for ListScope {
     type Rejection = Problem;
@@ -57,12 +60,29 @@ impl<S: Sync> FromRequestParts<S> for ListScope {
         let query = parts.extensions.query_string_parameters();
         let mut filters: Vec<_> = query.iter().filter(|(name, _)| !PAGING.contains(name)).collect();
         filters.sort_unstable();
-        let scope = Self(json!([environment, user, route, path, filters]).to_string());
+        let scope = json!([environment, user, route, path, filters]).to_string();
         // A cursor of another list is refused before a resource that does not exist.
-        match query.first("cursor") {
-            Some(cursor) => Cursor(cursor.to_owned()).position(&scope).map(|_| scope),
-            None => Ok(scope),
-        }
+        let after = query.first("cursor").map(|cursor| position(cursor, &scope)).transpose()?;
+        Ok(Self { scope, after })
+    }
+}
+
+impl ListScope {
+    /// Returns the position after which the page of the request starts.
+    pub fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// Returns the cursor of a position in the list: a version, a digest over the position and the
+    /// scope of the list, and the position.
+    ///
+    /// The digest detects mistakes and is not a secret. A forged cursor gives no access, because
+    /// all keys are built from the caller's own environment.
+    pub fn cursor(&self, position: &str) -> String {
+        let mut bytes = vec![VERSION];
+        bytes.extend(digest(&self.scope, position));
+        bytes.extend(position.as_bytes());
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 }
 
@@ -83,62 +103,33 @@ pub struct List<T> {
 impl<T> List<T> {
     /// Builds the response for a page of a list.
     pub fn of(scope: &ListScope, page: Page<impl Into<T>>) -> Json<Self> {
-        let cursor = page.next.map(|position| Cursor::new(scope, &position).into_string());
+        let cursor = page.next.map(|position| scope.cursor(&position));
         Json(Self { data: page.items.into_iter().map(Into::into).collect(), cursor })
     }
 }
-
-/// Cursor of a list: a version, a digest over the position and the scope of the list, and the
-/// position.
-///
-/// The digest detects mistakes and is not a secret. A forged cursor gives no access, because all
-/// keys are built from the caller's own environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cursor(String);
 
 const VERSION: u8 = 1;
 /// Maximum size of a position, which is a sort key or a part of one.
 const MAX_POSITION_BYTES: usize = 512;
 const DIGEST_BYTES: usize = 8;
 
-impl Cursor {
-    /// Creates the cursor of a position in a list.
-    pub fn new(scope: &ListScope, position: &str) -> Self {
-        let mut bytes = vec![VERSION];
-        bytes.extend(digest(scope, position));
-        bytes.extend(position.as_bytes());
-        Self(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+/// Returns the position of a cursor.
+fn position(cursor: &str, scope: &str) -> Result<Position, Problem> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).map_err(|_| Problem::invalid_cursor())?;
+    let (expected, position) = match bytes.split_first() {
+        Some((&VERSION, rest)) => rest.split_at_checked(DIGEST_BYTES).ok_or_else(Problem::invalid_cursor)?,
+        _ => return Err(Problem::invalid_cursor()),
+    };
+    let position = std::str::from_utf8(position).map_err(|_| Problem::invalid_cursor())?;
+    if position.is_empty() || position.len() > MAX_POSITION_BYTES || digest(scope, position) != expected {
+        return Err(Problem::invalid_cursor());
     }
-
-    /// Returns the encoded cursor.
-    pub fn into_string(self) -> String {
-        self.0
-    }
-
-    /// Returns the position, or rejects a cursor of another list with 400.
-    pub fn position(&self, scope: &ListScope) -> Result<Position, Problem> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(&self.0).map_err(|_| Problem::invalid_cursor())?;
-        let (expected, position) = match bytes.split_first() {
-            Some((&VERSION, rest)) => rest.split_at_checked(DIGEST_BYTES).ok_or_else(Problem::invalid_cursor)?,
-            _ => return Err(Problem::invalid_cursor()),
-        };
-        let position = std::str::from_utf8(position).map_err(|_| Problem::invalid_cursor())?;
-        if position.is_empty() || position.len() > MAX_POSITION_BYTES || digest(scope, position) != expected {
-            return Err(Problem::invalid_cursor());
-        }
-        Ok(position.to_owned())
-    }
+    Ok(position.to_owned())
 }
 
-fn digest(ListScope(scope): &ListScope, position: &str) -> Vec<u8> {
+fn digest(scope: &str, position: &str) -> Vec<u8> {
     let whole = ring::digest::digest(&ring::digest::SHA256, format!("{scope}\n{position}").as_bytes());
     whole.as_ref().iter().take(DIGEST_BYTES).copied().collect()
-}
-
-impl FromJson for Cursor {
-    fn from_json(value: &Value, location: &mut Location<'_>) -> Option<Self> {
-        String::from_json(value, location).map(Self)
-    }
 }
 
 #[cfg(test)]
@@ -187,41 +178,42 @@ mod tests {
         let list = "GET /users/{user}/credentials";
         let joe = [("user", "joe")];
         let of = async |caller, route, path: &[_], query: &[_]| scope(&caller, route, path, query).await.unwrap();
-        let scope = of(key(environment), list, &joe, &[("a", "1"), ("b", "2")]).await;
-        let cursor = Cursor::new(&scope, "6155ac246093840013297377");
-
-        let text = cursor.clone().into_string();
-        let page = [("b", "2"), ("cursor", &*text), ("a", "1"), ("limit", "9"), ("skip", "1")];
-        let next = of(key(environment), list, &joe, &page).await;
-        assert_eq!(cursor.position(&next).unwrap(), "6155ac246093840013297377");
-        let filters = [("a", "1"), ("b", "2")];
-        for other in [
-            of(key(other), list, &joe, &filters).await,
-            of(token(user), list, &joe, &filters).await,
-            of(key(environment), "GET /users/{user}/installations", &joe, &filters).await,
-            of(key(environment), list, &[("user", "jo")], &filters).await,
-            of(key(environment), list, &joe, &[("a", "1")]).await,
-            of(key(environment), list, &joe, &[("a", "2"), ("b", "2")]).await,
-            of(key(environment), list, &joe, &[("a", "1"), ("c", "2")]).await,
-            of(key(environment), list, &joe, &[("a", "1"), ("b", "2"), ("c", "")]).await,
+        let first = of(key(environment), list, &joe, &[("a", "1"), ("b", "2")]).await;
+        assert_eq!(first.after(), None);
+        let cursor = first.cursor("6155ac246093840013297377");
+        let next = ("cursor", cursor.as_str());
+        let page = [("b", "2"), next, ("a", "1"), ("limit", "9"), ("skip", "1")];
+        assert_eq!(of(key(environment), list, &joe, &page).await.after(), Some("6155ac246093840013297377"));
+        let filters = [("a", "1"), ("b", "2"), next];
+        for (caller, route, user, query) in [
+            (key(other), list, "joe", filters.as_slice()),
+            (token(user), list, "joe", &filters),
+            (key(environment), "GET /users/{user}/installations", "joe", &filters),
+            (key(environment), list, "jo", &filters),
+            (key(environment), list, "joe", &[("a", "1"), next]),
+            (key(environment), list, "joe", &[("a", "2"), ("b", "2"), next]),
+            (key(environment), list, "joe", &[("a", "1"), ("c", "2"), next]),
+            (key(environment), list, "joe", &[("a", "1"), ("b", "2"), ("c", ""), next]),
         ] {
-            assert_eq!(cursor.position(&other), Err(Problem::invalid_cursor()), "{other:?}");
+            let refused = scope(&caller, route, &[("user", user)], query).await;
+            assert_eq!(refused.err(), Some(Problem::invalid_cursor()), "{route} {user} {query:?}");
         }
-        let own = Cursor::new(&of(token(user), list, &joe, &[]).await, "1");
-        assert!(own.position(&of(token(user), list, &joe, &[]).await).is_ok());
-        assert!(own.position(&of(token(UserId::new()), list, &joe, &[]).await).is_err());
+        let own = of(token(user), list, &joe, &[]).await.cursor("1");
+        let own = [("cursor", own.as_str())];
+        assert!(scope(&token(user), list, &joe, &own).await.is_ok());
+        assert!(scope(&token(UserId::new()), list, &joe, &own).await.is_err());
     }
 
     proptest! {
         #[test]
-        fn parsing_a_cursor_never_panics(text in "\\PC*") {
-            let _ = Cursor(text).position(&ListScope("/users".into()));
+        fn parsing_a_cursor_never_panics(cursor in "\\PC*") {
+            let _ = position(&cursor, "/users");
         }
 
         #[test]
-        fn cursor_contains_its_position(position in "[0-9a-f#]{1,60}", scope in "\\PC*") {
-            let scope = ListScope(scope);
-            prop_assert_eq!(Cursor::new(&scope, &position).position(&scope).unwrap(), position);
+        fn cursor_contains_its_position(at in "[0-9a-f#]{1,60}", scope in "\\PC*") {
+            let list = ListScope { scope: scope.clone(), after: None };
+            prop_assert_eq!(position(&list.cursor(&at), &scope).unwrap(), at);
         }
     }
 }

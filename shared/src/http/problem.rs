@@ -233,6 +233,18 @@ pub struct Problem {
     policy: Option<Box<serde_json::Value>>,
 }
 
+/// Result of a lookup, for handlers.
+pub trait OrNotFound<T> {
+    /// Returns what was found, or [`Problem::not_found`] with the name of the resource.
+    fn or_not_found(self, resource: &str) -> Result<T, Problem>;
+}
+
+impl<T> OrNotFound<T> for Option<T> {
+    fn or_not_found(self, resource: &str) -> Result<T, Problem> {
+        self.ok_or_else(|| Problem::not_found(resource))
+    }
+}
+
 /// Seconds after which a client should retry a 503.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
@@ -270,8 +282,8 @@ impl Problem {
     }
 
     /// Returns 404: the resource does not exist or belongs to another environment or user.
-    pub fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("{what} not found"))
+    pub fn not_found(resource: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("{resource} not found"))
     }
 
     /// Returns 409: the request conflicts with the state of the resource.

@@ -121,7 +121,7 @@ impl Credentials {
         let user = writes.add(Write::check_exists(&keys::user(environment, user_id)));
         writes.add(creation(environment, new)?);
         writes.add_all(check_not_deleted(&key, seed));
-        match self.0.transact_and_send(writes, events).await? {
+        match self.0.transact_with_events(writes, events).await? {
             Transacted::Refused(refused) if refused.has(user) => Err(CreateCredentialError::UserNotFound),
             Transacted::Refused(_) | Transacted::Committed => Ok(()),
         }
@@ -143,7 +143,7 @@ impl Credentials {
             .set("updatedAt", text(after.updated_at))
             .when(Condition::equals("revision", number(before.revision)));
         let writes = vec![Write::check_exists(&keys::user(environment, before.user_id)), update.into()];
-        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
+        Ok(self.0.transact_with_events(writes, events).await?.is_committed())
     }
 
     /// Replaces the data of a credential, which becomes `after`. Returns false if it was changed,
@@ -157,7 +157,7 @@ impl Credentials {
     ) -> Result<bool, StoreError> {
         let user = keys::user(environment, before.user_id);
         let writes = vec![Write::check_exists(&user), replacement(environment, before, after)?.into()];
-        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
+        Ok(self.0.transact_with_events(writes, events).await?.is_committed())
     }
 
     /// Deletes a credential with its data. Returns false if it was changed, referenced or deleted
@@ -171,7 +171,7 @@ impl Credentials {
         let [delete, tombstone] = deletion(environment, credential)?;
         let user = keys::user(environment, credential.user_id);
         let writes = vec![Write::check_exists(&user), delete, tombstone];
-        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
+        Ok(self.0.transact_with_events(writes, events).await?.is_committed())
     }
 }
 

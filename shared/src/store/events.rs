@@ -36,7 +36,7 @@ pub struct Outgoing<'a> {
 
 impl Table {
     /// Executes the writes of a change with its events like [`Table::transact`].
-    pub(super) async fn transact_and_send(
+    pub(super) async fn transact_with_events(
         &self,
         change: impl Into<Transaction>,
         events: Outgoing<'_>,

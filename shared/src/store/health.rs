@@ -132,7 +132,7 @@ impl HealthStore {
         update: &HealthUpdate,
         now: Timestamp,
     ) -> Result<Option<Health>, StoreError> {
-        let is_open = same.clone().and(has_recovered_at(current.recovered_at));
+        let is_open = same.clone().and(not_recovered_since(current.recovered_at));
         if let Some(before) = self.record_if(is_open, route, current, update, now).await? {
             return Ok(Some(before));
         }
@@ -328,7 +328,7 @@ fn version<T: FromStr>(item: &Item, name: &str) -> Option<T> {
 }
 
 /// Returns the condition that the destination has not recovered since.
-fn has_recovered_at(at: Option<Timestamp>) -> Condition {
+fn not_recovered_since(at: Option<Timestamp>) -> Condition {
     match at {
         Some(at) => Condition::equals("recoveredAt", text(at)),
         None => Condition::absent("recoveredAt"),

@@ -125,7 +125,7 @@ impl Installations {
             dependent.push(writes.add(replacement(environment, before, after)?));
         }
         dependent.extend(writes.add_all(referenced_credentials.iter().map(|id| reference(environment, user, *id))));
-        let Transacted::Refused(refused) = self.0.transact_and_send(writes, events).await? else { return Ok(()) };
+        let Transacted::Refused(refused) = self.0.transact_with_events(writes, events).await? else { return Ok(()) };
         Err(if refused.has_any(&names) && !refused.has_any(&dependent) {
             ChangeInstallationError::NameTaken
         } else {
@@ -155,7 +155,7 @@ impl Installations {
             writes.extend(deletion(environment, credential)?);
         }
         writes.extend(credentials.shared.iter().map(|credential| marked(environment, credential).into()));
-        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
+        Ok(self.0.transact_with_events(writes, events).await?.is_committed())
     }
 
     /// Deletes a workflow of an installation, which becomes `after`. Returns false if one of them
@@ -171,7 +171,7 @@ impl Installations {
         writes.extend(deletions(environment, workflow));
         writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
         writes.push(Put::new(installation_item(environment, after)?).when(unchanged(Some(before))).into());
-        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
+        Ok(self.0.transact_with_events(writes, events).await?.is_committed())
     }
 }
 

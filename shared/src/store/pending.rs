@@ -88,11 +88,11 @@ struct DeliveryRow {
 }
 
 /// Maximum number of items that a settlement writes, except those of replays.
-const WRITES_PER_SETTLEMENT: usize = 3;
+const WRITES_PER_DELIVERY: usize = 3;
 /// Maximum number of items in a transaction (AWS limit).
 const MAX_TRANSACTION_ITEMS: usize = 100;
 // A single settlement always fits into a transaction.
-const _: () = assert!(WRITES_PER_SETTLEMENT + MAX_REPLAYS_PER_DELIVERY <= MAX_TRANSACTION_ITEMS);
+const _: () = assert!(WRITES_PER_DELIVERY + MAX_REPLAYS_PER_DELIVERY <= MAX_TRANSACTION_ITEMS);
 /// Maximum number of items of a partition that are read to count the backlog.
 const MAX_COUNTED: usize = 1000;
 

@@ -263,7 +263,7 @@ impl UserJobs {
         let events = self.outbox.prepare(receipt)?;
         // Refused if another run has completed it.
         let (Transacted::Committed | Transacted::Refused(_)) =
-            self.directory.transact_and_send(vec![delete.into()], events).await?;
+            self.directory.transact_with_events(vec![delete.into()], events).await?;
         Ok(())
     }
 }

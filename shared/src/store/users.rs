@@ -225,7 +225,7 @@ impl Users {
         writes.push(mark_deleted(&key)?);
         let claims = user.names().claims();
         writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
-        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
+        Ok(self.0.transact_with_events(writes, events).await?.is_committed())
     }
 
     /// Stores a user after a change of its status, if its version is unchanged, and the job that
@@ -243,7 +243,7 @@ impl Users {
         let job = to_item("statusChange", &keys::status_change(*environment_id, *user_id), change, &listing)?;
         let unchanged = Condition::equals("version", number(before.version));
         let user = Put::new(user_item(*environment_id, after)?).when(unchanged);
-        Ok(self.0.transact_and_send(vec![user.into(), Put::new(job).into()], events).await?.is_committed())
+        Ok(self.0.transact_with_events(vec![user.into(), Put::new(job).into()], events).await?.is_committed())
     }
 
     /// Stores the job that erases the errors and events of a user. One write.

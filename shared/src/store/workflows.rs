@@ -13,8 +13,8 @@ use super::{
     keys,
     table::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Place, Put, Range, ReadOnly, ReadWrite,
-        Refused, StoreError, Table, Transacted, Transaction, Write, all_readable, attribute_text, from_items, number,
-        text, to_item,
+        Refused, StoreError, Table, Transacted, Transaction, Write, all_readable, attribute_text, number, text,
+        to_item,
     },
     tombstones::{check_not_deleted, mark_deleted},
     users::{Users, check_status},
@@ -49,12 +49,6 @@ struct Pointer {
 }
 
 /// Returns the ids of workflows, the newest first.
-fn ids_of(pointers: Vec<Pointer>) -> Vec<WorkflowId> {
-    let mut ids: Vec<WorkflowId> = pointers.into_iter().map(|pointer| pointer.workflow_id).collect();
-    ids.sort_by_key(|id| std::cmp::Reverse(*id));
-    ids
-}
-
 /// Reason why a workflow was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateWorkflowError {
@@ -136,7 +130,7 @@ impl Workflows {
         let stored = writes.add(Put::if_absent(workflow_item(environment, workflow)?));
         let references = writes.add_all(credential_ids.iter().map(|id| reference(environment, *user_id, *id)));
         let deleted = check_not_deleted(&key, seed).map(|check| writes.add(check));
-        let Transacted::Refused(refused) = self.0.transact_and_send(writes, events).await? else { return Ok(()) };
+        let Transacted::Refused(refused) = self.0.transact_with_events(writes, events).await? else { return Ok(()) };
         if refused.has(stored) || refused.has_any(&deleted) {
             return Ok(());
         }
@@ -176,7 +170,7 @@ impl Workflows {
             pointer = Some(writes.add(Put::if_absent(pointer_item(environment, after)?)));
             writes.add(Delete::of(&old).when(own));
         }
-        let Transacted::Refused(refused) = self.0.transact_and_send(writes, events).await? else { return Ok(()) };
+        let Transacted::Refused(refused) = self.0.transact_with_events(writes, events).await? else { return Ok(()) };
         if refused.has_any(&[revised, status]) {
             return Err(ChangeWorkflowError::Conflict);
         }
@@ -202,7 +196,7 @@ impl Workflows {
             let unchanged = Condition::equals("revision", number(before.revision));
             writes.push(Put::new(workflow_item(environment, after)?).when(unchanged).into());
         }
-        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
+        Ok(self.0.transact_with_events(writes, events).await?.is_committed())
     }
 
     /// Deletes a workflow and its pointer. Returns false if it was changed or deleted, or its user
@@ -216,7 +210,7 @@ impl Workflows {
         let mut writes = vec![Write::check_exists(&keys::user(environment, workflow.user_id))];
         writes.extend(deletions(environment, workflow));
         writes.push(mark_deleted(&keys::workflow(environment, workflow.workflow_id))?);
-        Ok(self.0.transact_and_send(writes, events).await?.is_committed())
+        Ok(self.0.transact_with_events(writes, events).await?.is_committed())
     }
 }
 
@@ -239,26 +233,17 @@ impl<A: Access> Workflows<A> {
         Ok(Page { items, next })
     }
 
-    /// Returns the ids of all workflows of a user, the newest first. Fails if one is not readable.
-    /// One query per megabyte.
-    pub async fn list_ids_by_user(
-        &self,
-        environment: EnvironmentId,
-        user: UserId,
-    ) -> Result<Vec<WorkflowId>, StoreError> {
-        let items = self.0.list_prefix(keys::user_partition(environment, user), keys::WORKFLOW_POINTER_PREFIX).await?;
-        Ok(ids_of(from_items(items)?))
-    }
-
     /// Returns the ids of the workflows of a user, the newest first. One query per megabyte.
-    pub async fn readable_ids_by_user(
+    pub async fn ids_by_user(
         &self,
         environment: EnvironmentId,
         user: UserId,
     ) -> Result<Readable<WorkflowId>, StoreError> {
         let items = self.0.list_prefix(keys::user_partition(environment, user), keys::WORKFLOW_POINTER_PREFIX).await?;
-        let Readable { items, is_complete } = all_readable(items);
-        Ok(Readable { items: ids_of(items), is_complete })
+        let Readable { items, is_complete } = all_readable::<Pointer>(items);
+        let mut ids: Vec<WorkflowId> = items.into_iter().map(|pointer| pointer.workflow_id).collect();
+        ids.sort_by_key(|id| std::cmp::Reverse(*id));
+        Ok(Readable { items: ids, is_complete })
     }
 
     /// Returns the names of all workflows of a user. One query per megabyte.
@@ -271,12 +256,7 @@ impl<A: Access> Workflows<A> {
 
     /// Returns workflows by id, the newest first, without those that do not exist. One
     /// `BatchGetItem` per 100 ids.
-    pub async fn get_all(&self, environment: EnvironmentId, ids: &[WorkflowId]) -> Result<Vec<Workflow>, StoreError> {
-        Ok(self.get_readable(environment, ids).await?.items)
-    }
-
-    /// Returns workflows by id like [`Self::get_all`], complete if all that exist are readable.
-    pub async fn get_readable(
+    pub async fn get_all(
         &self,
         environment: EnvironmentId,
         ids: &[WorkflowId],
@@ -287,36 +267,18 @@ impl<A: Access> Workflows<A> {
         Ok(Readable { items, is_complete: unreadable.is_empty() })
     }
 
-    /// Returns workflows by id like [`Self::get_all`]. Fails if one is not readable, so that no
-    /// change of all skips it.
-    pub async fn get_all_intact(
-        &self,
-        environment: EnvironmentId,
-        ids: &[WorkflowId],
-    ) -> Result<Vec<Workflow>, StoreError> {
-        let Readable { items, is_complete } = self.get_readable(environment, ids).await?;
-        if is_complete { Ok(items) } else { Err(StoreError::unreadable("workflow")) }
-    }
-
     /// Returns the workflows of a user except some, the newest first. One query per megabyte, and
-    /// one `BatchGetItem` per 100 workflows; the query again if some are missing.
+    /// one `BatchGetItem` per 100 workflows.
     pub async fn by_user_except(
         &self,
         environment: EnvironmentId,
         user: UserId,
         except: &[WorkflowId],
     ) -> Result<Readable<Workflow>, StoreError> {
-        let Readable { items: mut ids, mut is_complete } = self.readable_ids_by_user(environment, user).await?;
-        ids.retain(|id| !except.contains(id));
-        let items = self.get_all(environment, &ids).await?;
-        if is_complete && items.len() < ids.len() {
-            let read: HashSet<WorkflowId> = items.iter().map(|workflow| workflow.workflow_id).collect();
-            // Those that were deleted meanwhile are missing too.
-            let present = self.readable_ids_by_user(environment, user).await?;
-            is_complete =
-                present.all().is_some_and(|present| ids.iter().all(|id| read.contains(id) || !present.contains(id)));
-        }
-        Ok(Readable { items, is_complete })
+        let mut ids = self.ids_by_user(environment, user).await?;
+        ids.items.retain(|id| !except.contains(id));
+        let workflows = self.get_all(environment, &ids.items).await?;
+        Ok(Readable { is_complete: ids.is_complete && workflows.is_complete, ..workflows })
     }
 
     /// Returns a page of the workflows of an environment, the newest first, each with its owner.

@@ -163,7 +163,7 @@ impl Installing {
         let credentials = created_credentials.iter().map(|id| (*user_id, *id));
         self.credentials.get_all::<SealedCredential>(self.environment, credentials).await.unwrap();
         let ids: Vec<WorkflowId> = workflows.iter().map(|workflow| workflow.workflow_id).collect();
-        self.workflows.get_all(self.environment, &ids).await.unwrap()
+        self.workflows.get_all(self.environment, &ids).await.unwrap().items
     }
 
     fn plan(&self, present: Vec<Workflow>, selection: WorkflowSelection<'_>) -> WorkflowPlan {
@@ -222,7 +222,7 @@ impl Installing {
     async fn uninstall(&self) {
         let workflows = self.read().await;
         let SealedCredential { credential, .. } = &self.change.new_credentials[0];
-        self.workflows.list_ids_by_user(self.environment, credential.user_id).await.unwrap();
+        self.workflows.ids_by_user(self.environment, credential.user_id).await.unwrap();
         self.installations.by_user(self.environment, credential.user_id).await.unwrap();
         let credentials = Leftovers { unreferenced: vec![credential.clone()], shared: Vec::new() };
         let events = self.events(EventType::WorkflowDeleted, &workflows, true);

@@ -12,7 +12,7 @@ use tenon::{
         names::UserRef,
         timestamp::Timestamp,
     },
-    http::{BackendOrUser, Conflicts, Json, NoInput, Path, Problem},
+    http::{BackendOrUser, Conflicts, Json, NoInput, OrNotFound, Path, Problem},
     start::FromAws,
     store::{ReadOnly, workflows::Workflows},
 };
@@ -69,8 +69,7 @@ pub async fn delete_credential(
     let mut conflicts = Conflicts::new("credential");
     loop {
         let owner = users::find(users, caller.environment, caller.user.as_ref(), &user).await?;
-        let found = credentials.get(caller.environment, owner.user_id, id).await?;
-        let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
+        let credential = credentials.get(caller.environment, owner.user_id, id).await?.or_not_found("credential")?;
         // After the credential is read: a later reference to it is a conflict.
         state.check_deletable(caller.environment, caller.user.as_ref(), id).await?;
         let mut changes = Changes::new(caller.environment, caller.actor);

@@ -7,7 +7,7 @@ use axum::extract;
 use tenon::{
     domain::names::UserRef,
     http::{BackendOrUser, Json, List, ListScope, PageParams, Path, Problem, Valid},
-    store::{PageRequest, ReadOnly, credentials::position},
+    store::{ReadOnly, credentials::position},
 };
 
 use super::{CredentialBody, Stores};
@@ -24,20 +24,14 @@ pub async fn list_credentials(
     Path(user): Path<UserRef>,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<CredentialBody>>, Problem> {
-    let after = page.after(&scope)?;
     let owner = users::find(&state.users, caller.environment, caller.user.as_ref(), &user).await?;
     let found = match state.visible(caller.environment, caller.user.as_ref()).await? {
         Some(visible) => {
             let mut credentials = state.credentials.all_by_user(caller.environment, owner.user_id).await?;
             credentials.retain(|credential| visible.contains(credential));
-            page.select(credentials, after.as_deref(), position)
+            page.select(credentials, &scope, position)
         }
-        None => {
-            state
-                .credentials
-                .page(caller.environment, owner.user_id, PageRequest::new(after.as_deref(), page.limit))
-                .await?
-        }
+        None => state.credentials.page(caller.environment, owner.user_id, page.request(&scope)).await?,
     };
     Ok(List::of(&scope, found))
 }

@@ -11,7 +11,7 @@ use tenon::{
         text::Text,
         timestamp::Timestamp,
     },
-    http::{FromJson, Location, Problem, Revised},
+    http::{FromJson, Location, OrNotFound, Problem, Revised},
     start::FromAws,
     store::{
         Access, ReadOnly, ReadWrite, credentials::Credentials, events::Outbox, installations::Installations,
@@ -108,7 +108,7 @@ impl<A: Access> Stores<A> {
             None => None,
         };
         let found = found.filter(|credential| visible.is_none_or(|visible| visible.contains(credential)));
-        found.ok_or_else(|| Problem::not_found("credential"))
+        found.or_not_found("credential")
     }
 }
 

@@ -5,7 +5,7 @@
 use axum::extract;
 use tenon::{
     domain::{event::EventType, id::CredentialId, names::UserRef, text::Text, timestamp::Timestamp},
-    http::{Conflicts, EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
+    http::{Conflicts, EngineOrBackend, IfMatch, Input, OrNotFound, Path, Problem, Revised, Valid},
     store::credentials::SealedCredential,
 };
 use utoipa::ToSchema;
@@ -44,8 +44,8 @@ pub async fn replace_credential(
     let mut conflicts = Conflicts::new("credential");
     loop {
         let owner = users::find(&stores.users, environment, None, &user).await?;
-        let found = stores.credentials.sealed(environment, owner.user_id, id).await?;
-        let SealedCredential { credential, data: old } = found.ok_or_else(|| Problem::not_found("credential"))?;
+        let SealedCredential { credential, data: old } =
+            stores.credentials.sealed(environment, owner.user_id, id).await?.or_not_found("credential")?;
         if_match.check_revision(credential.data_revision)?;
         let data = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
         let after = SealedCredential { credential: credential.replaced(name.as_ref(), Timestamp::now()), data };

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tenon::{
     domain::{credential::Credential, id::CredentialId, names::UserRef, text::Text},
-    http::{Engine, NoInput, NoStore, Path, Problem, Revised},
+    http::{Engine, NoInput, NoStore, OrNotFound, Path, Problem, Revised},
     store::{ReadOnly, credentials::SealedCredential},
     vault::VaultError,
 };
@@ -42,8 +42,8 @@ pub async fn reveal_credential(
 ) -> Result<NoStore<Revised<RevealedCredential>>, Problem> {
     let Engine { environment, key } = caller;
     let owner = users::find(&stores.users, environment, None, &user).await?;
-    let found = stores.credentials.sealed(environment, owner.user_id, id).await?;
-    let SealedCredential { credential, data } = found.ok_or_else(|| Problem::not_found("credential"))?;
+    let SealedCredential { credential, data } =
+        stores.credentials.sealed(environment, owner.user_id, id).await?.or_not_found("credential")?;
     // A warning, so that it is logged at every log level that an operator would choose.
     tracing::warn!(%environment, %key, user = %owner.user_id, credential = %id, "credential revealed");
     let data = vault.open(&encryption_context(environment, id), &data).await?;

@@ -8,7 +8,7 @@ use tenon::{
         credential::CredentialStatus, event::EventType, id::CredentialId, names::UserRef, text::Text,
         timestamp::Timestamp,
     },
-    http::{Conflicts, EngineOrBackend, IfMatch, Input, Path, Problem, Revised, Valid},
+    http::{Conflicts, EngineOrBackend, IfMatch, Input, OrNotFound, Path, Problem, Revised, Valid},
 };
 use utoipa::ToSchema;
 
@@ -46,8 +46,8 @@ pub async fn set_status(
     let mut conflicts = Conflicts::new("credential");
     loop {
         let owner = users::find(&stores.users, caller.environment, None, &user).await?;
-        let found = stores.credentials.get(caller.environment, owner.user_id, id).await?;
-        let credential = found.ok_or_else(|| Problem::not_found("credential"))?;
+        let credential =
+            stores.credentials.get(caller.environment, owner.user_id, id).await?.or_not_found("credential")?;
         if_match.check_revision(credential.data_revision)?;
         if (credential.status, &credential.status_reason) == (status, &reason) {
             return Ok(revised(credential));

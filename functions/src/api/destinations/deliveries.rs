@@ -7,10 +7,10 @@ use tenon::{
         delivery::{Delivery, DeliveryStatus, Route},
         id::DestinationId,
     },
-    http::{Backend, Input, Json, List, ListScope, PageParams, Path, Problem, Valid},
+    http::{Backend, Input, Json, List, ListScope, OrNotFound, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
-        PageRequest, ReadOnly,
+        ReadOnly,
         deliveries::{Deliveries, SHARDS},
         destinations::Destinations,
     },
@@ -49,7 +49,6 @@ pub async fn list_deliveries(
     Valid((ListDeliveries { status }, page)): Valid<(ListDeliveries, PageParams)>,
 ) -> Result<Json<List<Delivery>>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
-    let after = page.after(&scope)?;
-    destinations.get(route.environment, id).await?.ok_or_else(|| Problem::not_found("destination"))?;
-    Ok(List::of(&scope, deliveries.list(route, status, PageRequest::new(after.as_deref(), page.limit)).await?))
+    destinations.get(route.environment, id).await?.or_not_found("destination")?;
+    Ok(List::of(&scope, deliveries.list(route, status, page.request(&scope)).await?))
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::{delivery::Route, id::DestinationId},
-    http::{Backend, Json, NoInput, Path, Problem},
+    http::{Backend, Json, NoInput, OrNotFound, Path, Problem},
 };
 
 use super::{DestinationBody, ReadState};
@@ -18,7 +18,6 @@ pub async fn get_destination(
     _: NoInput,
 ) -> Result<Json<DestinationBody>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
-    let found = destinations.get_with_health(route).await?;
-    let found = found.ok_or_else(|| Problem::not_found("destination"))?;
+    let found = destinations.get_with_health(route).await?.or_not_found("destination")?;
     Ok(Json(DestinationBody::new(route.environment, &principal, found)))
 }

@@ -17,11 +17,10 @@ pub async fn list_destinations(
     scope: ListScope,
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<DestinationBody>>, Problem> {
-    let after = page.after(&scope)?;
     let id = |(destination, _): &(Destination, Health)| destination.destination_id.to_string();
     // An environment has at most 20 destinations, so all are read. The page starts below the id of
     // the cursor.
     let all = destinations.list_with_health(caller.environment).await?;
-    let page = page.select(all, after.as_deref(), id);
+    let page = page.select(all, &scope, id);
     Ok(List::of(&scope, page.map(|found| DestinationBody::new(caller.environment, &principal, found))))
 }

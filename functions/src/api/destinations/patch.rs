@@ -22,7 +22,7 @@ use tenon::{
         timestamp::Timestamp,
         webhook::WebhookUrl,
     },
-    http::{Backend, Conflicts, FieldErrors, Input, Json, Path, Problem, Valid},
+    http::{Backend, Conflicts, FieldErrors, Input, Json, OrNotFound, Path, Problem, Valid},
     logs::ErrorChain,
     start::FromAws,
     store::{
@@ -150,8 +150,7 @@ pub async fn patch_destination(
     let shown = |found| Json(DestinationBody::new(route.environment, &connections.principal, found));
     let mut conflicts = Conflicts::new("destination");
     loop {
-        let found = destinations.get_with_health(route).await?;
-        let (before, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
+        let (before, health) = destinations.get_with_health(route).await?.or_not_found("destination")?;
         let mut errors = body.inapplicable_to(&before.target);
         let PatchDestination { enabled, name, events, filter, url, description, region, event_bus_name, credentials } =
             body.clone();

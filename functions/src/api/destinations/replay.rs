@@ -12,7 +12,7 @@ use tenon::{
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
-    http::{Accepted, Backend, Fields, IdempotencyKey, Input, Path, Problem, Valid},
+    http::{Accepted, Backend, Fields, IdempotencyKey, Input, OrNotFound, Path, Problem, Valid},
     logs::ErrorChain,
     start::FromAws,
     store::{destinations::Destinations, replays::Replays},
@@ -134,8 +134,7 @@ pub async fn start_replay(
     let start_delay = selection.start_delay();
     let existing = if seed.is_retry { replays.get(caller.environment, replay_id).await? } else { None };
     if existing.is_none() {
-        let found = destinations.get(caller.environment, id).await?;
-        let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
+        let destination = destinations.get(caller.environment, id).await?.or_not_found("destination")?;
         if !destination.enabled {
             let detail = "the destination is disabled: enable it before a replay";
             return Err(Problem::conflict("destination-disabled", detail));

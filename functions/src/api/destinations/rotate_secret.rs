@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
-    http::{Backend, Conflicts, Json, NoInput, NoStore, Path, Problem},
+    http::{Backend, Conflicts, Json, NoInput, NoStore, OrNotFound, Path, Problem},
     store::destinations::UpdateDestinationError,
 };
 
@@ -24,8 +24,7 @@ pub async fn rotate_secret(
     let route = Route { environment: caller.environment, destination: id };
     let mut conflicts = Conflicts::new("destination");
     loop {
-        let found = destinations.get_with_health(route).await?;
-        let (mut destination, health) = found.ok_or_else(|| Problem::not_found("destination"))?;
+        let (mut destination, health) = destinations.get_with_health(route).await?.or_not_found("destination")?;
         let Target::Webhook(webhook) = &mut destination.target else {
             return Err(Problem::conflict("no-secret", "only webhook destinations have a secret"));
         };

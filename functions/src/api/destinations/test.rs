@@ -14,7 +14,7 @@ use tenon::{
         role::RoleArn,
         timestamp::Timestamp,
     },
-    http::{Backend, Json, NoInput, Path, Problem},
+    http::{Backend, Json, NoInput, OrNotFound, Path, Problem},
     start::FromAws,
     store::destinations::Destinations,
     vault::VaultError,
@@ -50,8 +50,7 @@ pub async fn test_destination(
     _: NoInput,
 ) -> Result<Json<TestResult>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
-    let found = state.destinations.get(route.environment, id).await?;
-    let destination = found.ok_or_else(|| Problem::not_found("destination"))?;
+    let destination = state.destinations.get(route.environment, id).await?.or_not_found("destination")?;
     if let Target::EventBridge(bus) = &destination.target
         && let BusAccess::Role { role_arn } = &bus.access
     {

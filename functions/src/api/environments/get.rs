@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use tenon::{
-    http::{Backend, NoInput, Problem, Revised},
+    http::{Backend, NoInput, OrNotFound, Problem, Revised},
     store::{ReadOnly, environments::Environments},
 };
 
@@ -16,6 +16,6 @@ pub async fn get_environment(
     State(environments): State<Environments<ReadOnly>>,
     _: NoInput,
 ) -> Result<Revised<EnvironmentBody>, Problem> {
-    let found = environments.get(caller.environment).await?.ok_or_else(|| Problem::not_found("environment"))?;
+    let found = environments.get(caller.environment).await?.or_not_found("environment")?;
     Ok(revised(found, caller.scope))
 }

@@ -10,7 +10,7 @@ use tenon::{
         modal::{Color, Font, Language, MAX_ORIGINS, Modal, Origin, Palette, Palettes, Scheme, Theme},
         patch::Patch,
     },
-    http::{Backend, Conflicts, Fields, FromJson, IfMatch, Input, Location, Problem, Revised, Valid},
+    http::{Backend, Conflicts, Fields, FromJson, IfMatch, Input, Location, OrNotFound, Problem, Revised, Valid},
     store::environments::Environments,
 };
 use utoipa::{PartialSchema, ToSchema};
@@ -163,8 +163,7 @@ pub async fn patch_environment(
 ) -> Result<Revised<EnvironmentBody>, Problem> {
     let mut conflicts = Conflicts::new("environment");
     loop {
-        let found = environments.get(caller.environment).await?;
-        let before = found.ok_or_else(|| Problem::not_found("environment"))?;
+        let before = environments.get(caller.environment).await?.or_not_found("environment")?;
         let modal = changed(&before.modal, body.modal.clone());
         if_match.check_revision(before.version)?;
         if modal == before.modal {

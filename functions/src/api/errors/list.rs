@@ -36,10 +36,9 @@ pub async fn list_errors(
     Valid((UserFilter { user_id }, (filters, page))): Valid<(UserFilter, (ErrorFilters, PageParams))>,
 ) -> Result<Response, Problem> {
     let environment = caller.environment;
-    let after = page.after(&scope)?;
     workflows::find(&state.workflows, environment, caller.user.as_ref(), workflow_id, user_id.as_ref()).await?;
     let query = ErrorQuery {
-        window: Window { after, limit: page.limit, ..Window::default() },
+        window: Window { after: scope.after().map(str::to_owned), limit: page.limit, ..Window::default() },
         ..filters.query(ErrorScope::Workflow(workflow_id))
     };
     Ok(page_response(&state.errors.page(environment, &query).await?, &scope))

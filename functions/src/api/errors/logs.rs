@@ -48,7 +48,6 @@ pub async fn list_logs(
     Valid(((list, filters), (order, page))): Valid<((ListLogs, ErrorFilters), (ListOrder, PageParams))>,
 ) -> Result<Response, Problem> {
     let ListLogs { user_id, workflow_id } = list;
-    let after = page.after(&scope)?;
     let user_id = find_user(&users, caller.environment, user_id.as_ref()).await?;
     let error_scope = match (workflow_id, user_id) {
         (Some(workflow), _) => ErrorScope::Workflow(workflow),
@@ -57,7 +56,7 @@ pub async fn list_logs(
     };
     let query = ErrorQuery {
         user_id: user_id.filter(|_| workflow_id.is_some()),
-        window: order.window(after, page.limit),
+        window: order.window(&scope, page.limit),
         ..filters.query(error_scope)
     };
     Ok(page_response(&errors.page(caller.environment, &query).await?, &scope))

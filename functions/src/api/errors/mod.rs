@@ -9,7 +9,7 @@ use tenon::{
         timestamp::Timestamp,
         workflow::EngineIntegrationId,
     },
-    http::{Cursor, Input, Json, ListScope},
+    http::{Input, Json, ListScope},
     store::{
         Page,
         errors::{ErrorQuery, ErrorScope},
@@ -83,6 +83,6 @@ pub struct ErrorPage<'a> {
 /// Builds the response for a page of a list.
 fn page_response(page: &Page<ErrorLog>, scope: &ListScope) -> Response {
     let errors = page.items.iter().map(ErrorLog::document).collect();
-    let cursor = page.next.as_deref().map(|position| Cursor::new(scope, position).into_string());
+    let cursor = page.next.as_deref().map(|position| scope.cursor(position));
     Json(ErrorPage { errors, cursor }).into_response()
 }

@@ -14,7 +14,7 @@ use tenon::{
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
-    http::{Accepted, EngineOrBackend, Fields, IdempotencyKey, Input, Path, Problem, Valid},
+    http::{Accepted, EngineOrBackend, Fields, IdempotencyKey, Input, OrNotFound, Path, Problem, Valid},
     start::FromAws,
     store::{ReadOnly, errors::Errors, users::Users, workflows::WorkflowRefs},
 };
@@ -138,7 +138,7 @@ pub async fn record_errors(
     } else {
         state.workflows.find(environment, workflow_id).await?
     };
-    let workflow = found.ok_or_else(|| Problem::not_found("workflow"))?;
+    let workflow = found.or_not_found("workflow")?;
 
     let now = seed.at;
     let new = errors.into_iter().enumerate().map(|(index, error)| error.into_new_error(&seed, index, is_list));

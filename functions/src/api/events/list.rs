@@ -66,10 +66,9 @@ pub async fn list_events(
     scope: ListScope,
     Valid((filters, (order, page))): Valid<(EventFilters, (ListOrder, PageParams))>,
 ) -> Result<Response, Problem> {
-    let after = page.after(&scope)?;
     let EventFilters { since, until, event_type, user_id, workflow_id, integration_id } = filters;
     let user_id = find_user(&users, caller.environment, user_id.as_ref()).await?;
-    let window = order.window(after, page.limit);
+    let window = order.window(&scope, page.limit);
     let query = EventQuery { since, until, event_type, user_id, workflow_id, integration_id, window };
     let found = events.page(caller.environment, &query).await?;
     let items = found.items.iter().map(Event::document).collect();

@@ -58,7 +58,7 @@ pub async fn delete_installation(
             // One was deleted meanwhile, or cannot be read and would stay, with the name that it
             // takes.
             let ids: Vec<WorkflowId> = installation.workflows.iter().map(|workflow| workflow.workflow_id).collect();
-            state.parts.workflows.get_all_intact(environment, &ids).await?
+            state.parts.workflows.get_all(environment, &ids).await?.require_all("workflow")?
         };
         for workflow in &workflows {
             let shown = WorkflowBody::new(workflow.touched(now), owner.owner_status());

@@ -19,7 +19,7 @@ use tenon::{
     http::{AnyCaller, Input, Json, List, ListScope, PageParams, Path, Problem, Valid},
     start::FromAws,
     store::{
-        Page, PageRequest, Position, ReadOnly,
+        Page, Position, ReadOnly,
         installations::{self, Installations},
         integrations::Catalogue,
         users::Users,
@@ -64,13 +64,13 @@ impl State {
         environment: EnvironmentId,
         caller: Option<&CallingUser>,
         user: &UserRef,
-        (after, page): (Option<&str>, &PageParams),
+        (page, scope): (&PageParams, &ListScope),
     ) -> Result<Page<(Position, InstallationBody)>, Problem> {
         let owner = users::find(&self.users, environment, caller, user).await?;
         let mut found = self.installations.by_user(environment, owner.user_id).await?.items;
         found.retain(|one| is_visible(caller, one));
         let catalogue = self.catalogue.all(environment).await?;
-        let found = page.select(found, after, position);
+        let found = page.select(found, scope, position);
         let parts = self.parts.read(environment, &found.items).await?;
         Ok(found.map(|installation| {
             let position = position(&installation);
@@ -82,9 +82,9 @@ impl State {
     async fn of_environment(
         &self,
         environment: EnvironmentId,
-        (after, page): (Option<&str>, &PageParams),
+        (page, scope): (&PageParams, &ListScope),
     ) -> Result<Page<(Position, InstallationBody)>, Problem> {
-        let Page { items, next } = self.installations.page(environment, PageRequest::new(after, page.limit)).await?;
+        let Page { items, next } = self.installations.page(environment, page.request(scope)).await?;
         let catalogue = self.catalogue.all(environment).await?;
         let (owners, parts) = tokio::try_join!(
             self.users.get_all(environment, items.iter().map(|installation| installation.user_id)),
@@ -115,8 +115,7 @@ pub async fn list_installations_of_user(
     Valid((filters, page)): Valid<(InstallationFilters, PageParams)>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
-    let after = page.after(&scope)?;
-    let found = state.of_user(environment, caller.as_ref(), &user, (after.as_deref(), &page)).await?;
+    let found = state.of_user(environment, caller.as_ref(), &user, (&page, &scope)).await?;
     Ok(filtered(&scope, &filters, found))
 }
 
@@ -133,8 +132,7 @@ pub async fn list_installations(
     Valid((filters, page)): Valid<(InstallationFilters, PageParams)>,
 ) -> Result<Json<List<InstallationBody>>, Problem> {
     let AnyCaller { environment, user: caller } = caller;
-    let after = page.after(&scope)?;
-    let part = (after.as_deref(), &page);
+    let part = (&page, &scope);
     let found = match &caller {
         Some(caller) => state.of_user(environment, Some(caller), &UserRef::Id(caller.user_id), part).await?,
         None => state.of_environment(environment, part).await?,

@@ -16,7 +16,7 @@ use tenon::{
         user::{User, UserStatus},
         workflow::{Workflow, WorkflowKey, WorkflowName},
     },
-    http::{FieldError, FieldErrors, Input, Problem, Revised},
+    http::{FieldError, FieldErrors, Input, OrNotFound, Problem, Revised},
     start::FromAws,
     store::{
         Access, ReadOnly, ReadWrite, StoreError, credentials::Credentials, events::Outbox,
@@ -76,7 +76,7 @@ impl<A: Access> State<A> {
             self.integrations.get(environment, id),
         )?;
         let found = found.filter(|one| is_visible(caller, one));
-        let installation = found.ok_or_else(|| Problem::not_found("installation"))?;
+        let installation = found.or_not_found("installation")?;
         let parts = self.parts.read(environment, std::slice::from_ref(&installation)).await?;
         Ok(Found { owner, installation, integration, parts })
     }
@@ -126,7 +126,7 @@ impl Parts {
             self.workflows.get_all(environment, &workflows),
             self.credentials.get_all(environment, credentials),
         )?;
-        Ok(ReadParts::new(workflows, credentials))
+        Ok(ReadParts::new(workflows.items, credentials))
     }
 }
 

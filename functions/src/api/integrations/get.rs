@@ -5,7 +5,7 @@
 use axum::extract;
 use tenon::{
     domain::integration::IntegrationId,
-    http::{AnyCaller, Path, Problem, Revised, Valid},
+    http::{AnyCaller, OrNotFound, Path, Problem, Revised, Valid},
     start::FromAws,
     store::{ReadOnly, installations::Installations, integrations::Integrations, users::Users},
 };
@@ -37,7 +37,7 @@ pub async fn get_integration(
     let viewer = user.viewer(&users, &caller).await?;
     let found = integrations.get(environment, &id).await?;
     let found = found.filter(|integration| is_visible(&caller, integration));
-    let integration = found.ok_or_else(|| Problem::not_found("integration"))?;
+    let integration = found.or_not_found("integration")?;
     let revision = integration.revision();
     let mut body = IntegrationBody::from(integration.clone());
     if let Some(viewer) = viewer {

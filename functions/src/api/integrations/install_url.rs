@@ -10,7 +10,7 @@ use tenon::{
         ticket::{TICKET_LIFETIME, Ticket, TicketGrant},
         timestamp::Timestamp,
     },
-    http::{ApiUrl, Backend, Json, NoInput, NoStore, Path, Problem},
+    http::{ApiUrl, Backend, Json, NoInput, NoStore, OrNotFound, Path, Problem},
     start::FromAws,
     store::{ReadOnly, integrations::Integrations, tickets::Tickets, users::Users},
 };
@@ -54,7 +54,7 @@ pub async fn create_install_url(
 ) -> Result<NoStore<Json<InstallLink>>, Problem> {
     let user = users::find_active(&state.users, caller.environment, &user).await?;
     let integration = state.integrations.get(caller.environment, &id).await?;
-    if !integration.ok_or_else(|| Problem::not_found("integration"))?.content.enabled {
+    if !integration.or_not_found("integration")?.content.enabled {
         return Err(Problem::integration_disabled());
     }
     let (ticket, expires_at) = (Ticket::generate(), Timestamp::now() + TICKET_LIFETIME);

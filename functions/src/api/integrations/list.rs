@@ -35,11 +35,10 @@ pub async fn list_integrations(
     scope: ListScope,
     Valid((user, page)): Valid<(ForUser, PageParams)>,
 ) -> Result<Json<List<IntegrationBody>>, Problem> {
-    let after = page.after(&scope)?;
     let viewer = user.viewer(&users, &caller).await?;
     let all = catalogue.all(caller.environment).await?;
     let visible = all.iter().filter(|integration| is_visible(&caller, integration));
-    let found = page.select(visible.collect(), after.as_deref(), |one| position(one));
+    let found = page.select(visible.collect(), &scope, |one| position(one));
     let mut found = found.map(|one| (position(one), IntegrationBody::from(one.clone()))).fit(response_bytes);
     if let Some(viewer) = viewer {
         let installed = installations.by_user(caller.environment, viewer.user_id).await?.items;

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::id::ReplayId,
-    http::{Backend, Json, NoInput, Path, Problem},
+    http::{Backend, Json, NoInput, OrNotFound, Path, Problem},
     store::replays::Replays,
 };
 
@@ -20,5 +20,5 @@ pub async fn cancel_replay(
     _: NoInput,
 ) -> Result<Json<ReplayBody>, Problem> {
     let cancelled = replays.cancel(caller.environment, id).await?;
-    cancelled.map(|replay| Json(replay.into())).ok_or_else(|| Problem::not_found("replay"))
+    cancelled.map(|replay| Json(replay.into())).or_not_found("replay")
 }

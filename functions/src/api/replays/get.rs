@@ -3,7 +3,7 @@
 use axum::extract::State;
 use tenon::{
     domain::id::ReplayId,
-    http::{Backend, Json, NoInput, Path, Problem},
+    http::{Backend, Json, NoInput, OrNotFound, Path, Problem},
     store::{ReadOnly, replays::Replays},
 };
 
@@ -19,5 +19,5 @@ pub async fn get_replay(
     _: NoInput,
 ) -> Result<Json<ReplayBody>, Problem> {
     let replay = replays.get(caller.environment, id).await?;
-    replay.map(|replay| Json(replay.into())).ok_or_else(|| Problem::not_found("replay"))
+    replay.map(|replay| Json(replay.into())).or_not_found("replay")
 }

@@ -4,9 +4,9 @@
 use axum::extract;
 use tenon::{
     domain::{delivery::Route, id::DestinationId},
-    http::{Backend, Json, List, ListScope, PageParams, Path, Problem, Valid},
+    http::{Backend, Json, List, ListScope, OrNotFound, PageParams, Path, Problem, Valid},
     start::FromAws,
-    store::{PageRequest, ReadOnly, destinations::Destinations, replays::Replays},
+    store::{ReadOnly, destinations::Destinations, replays::Replays},
 };
 
 use super::ReplayBody;
@@ -29,7 +29,6 @@ pub async fn list_replays(
     Valid(page): Valid<PageParams>,
 ) -> Result<Json<List<ReplayBody>>, Problem> {
     let route = Route { environment: caller.environment, destination: id };
-    let after = page.after(&scope)?;
-    destinations.get(route.environment, id).await?.ok_or_else(|| Problem::not_found("destination"))?;
-    Ok(List::of(&scope, replays.list(route, PageRequest::new(after.as_deref(), page.limit)).await?))
+    destinations.get(route.environment, id).await?.or_not_found("destination")?;
+    Ok(List::of(&scope, replays.list(route, page.request(&scope)).await?))
 }

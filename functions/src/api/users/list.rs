@@ -10,7 +10,7 @@ use tenon::{
     http::{Backend, Input, Json, List, ListScope, PageParams, Problem, Valid},
     start::FromAws,
     store::{
-        Page, PageRequest, ReadOnly,
+        Page, ReadOnly,
         users::{SHARDS, Users},
     },
 };
@@ -48,7 +48,6 @@ pub async fn list_users(
     scope: ListScope,
     Valid((ListUsers { status, email, username }, page)): Valid<(ListUsers, PageParams)>,
 ) -> Result<Json<List<UserBody>>, Problem> {
-    let after = page.after(&scope)?;
     let name = username.as_ref().map(Username::canonical).or_else(|| email.as_ref().map(Email::canonical));
     if let Some(name) = name {
         let found = users.find(caller.environment, &UserRef::Name(name)).await?;
@@ -64,6 +63,6 @@ pub async fn list_users(
         let items = found.into_iter().filter(is).collect();
         return Ok(List::of(&scope, Page { items, next: None }));
     }
-    let request = PageRequest::new(after.as_deref(), page.limit);
+    let request = page.request(&scope);
     Ok(List::of(&scope, users.list(caller.environment, status, request).await?))
 }

@@ -10,7 +10,7 @@ use tenon::{
         timestamp::Timestamp,
         user::{FullName, Metadata, User, UserStatus},
     },
-    http::{Problem, Revised},
+    http::{OrNotFound, Problem, Revised},
     start::FromAws,
     store::{Access, events::Outbox, users::Users},
 };
@@ -59,7 +59,7 @@ pub(crate) async fn find<A: Access>(
     user: &UserRef,
 ) -> Result<User, Problem> {
     let found = users.find_as(environment, caller, user).await?;
-    found.ok_or_else(|| Problem::not_found("user"))
+    found.or_not_found("user")
 }
 
 /// Returns the user that a request names like [`find`], as the owner of what the request creates. A

@@ -31,7 +31,7 @@ pub async fn deactivate_workflows(
 ) -> Result<Json<DeactivatedWorkflows>, Problem> {
     let Backend { environment, actor, .. } = caller;
     let owner = state.stores.owner(environment, None, Some(&user)).await?;
-    let ids = state.stores.workflows.list_ids_by_user(environment, owner.user_id).await?;
+    let ids = state.stores.workflows.ids_by_user(environment, owner.user_id).await?.require_all("workflow")?;
     state.set_active(&BackendOrUser { environment, actor, user: None }, owner, &ids, false).await?;
     Ok(Json(DeactivatedWorkflows { message: "Success" }))
 }

@@ -7,7 +7,7 @@ use axum::extract;
 use tenon::{
     domain::{id::WorkflowId, names::UserRef},
     http::{AnyCaller, Input, Json, List, ListScope, PageParams, Problem, Valid},
-    store::{Page, PageRequest, ReadOnly},
+    store::{Page, ReadOnly},
 };
 use utoipa::IntoParams;
 
@@ -32,22 +32,21 @@ pub async fn list_workflows(
     scope: ListScope,
     Valid((ListWorkflows { user_id }, page)): Valid<(ListWorkflows, PageParams)>,
 ) -> Result<Json<List<WorkflowBody>>, Problem> {
-    let after = page.after(&scope)?;
     if caller.user.is_none() && user_id.is_none() {
-        let found = state.workflows.page(caller.environment, PageRequest::new(after.as_deref(), page.limit)).await?;
+        let found = state.workflows.page(caller.environment, page.request(&scope)).await?;
         return Ok(List::of(&scope, found.map(|(workflow, owner)| WorkflowBody::new(workflow, owner.owner_status()))));
     }
     let owner = state.owner(caller.environment, caller.user.as_ref(), user_id.as_ref()).await?;
-    let ids = state.workflows.readable_ids_by_user(caller.environment, owner.user_id).await?.items;
+    let ids = state.workflows.ids_by_user(caller.environment, owner.user_id).await?.items;
     let found = match &caller.user {
         Some(user) if !user.allowed.is_all() => {
-            let mut all = state.workflows.get_all(caller.environment, &ids).await?;
+            let mut all = state.workflows.get_all(caller.environment, &ids).await?.items;
             all.retain(|workflow| user.can_access(workflow));
-            page.select(all, after.as_deref(), |workflow| workflow.workflow_id.to_string())
+            page.select(all, &scope, |workflow| workflow.workflow_id.to_string())
         }
         _ => {
-            let Page { items, next } = page.select(ids, after.as_deref(), WorkflowId::to_string);
-            Page { items: state.workflows.get_all(caller.environment, &items).await?, next }
+            let Page { items, next } = page.select(ids, &scope, WorkflowId::to_string);
+            Page { items: state.workflows.get_all(caller.environment, &items).await?.items, next }
         }
     };
     Ok(List::of(&scope, found.map(|workflow| WorkflowBody::new(workflow, owner.owner_status()))))

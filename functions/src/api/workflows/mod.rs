@@ -14,7 +14,7 @@ use tenon::{
         user::{OwnerStatus, User},
         workflow::{EngineIntegrationId, Workflow, WorkflowChange, WorkflowKey, WorkflowName},
     },
-    http::{BackendOrUser, Conflicts, Input, Problem, Revised},
+    http::{BackendOrUser, Conflicts, Input, OrNotFound, Problem, Revised},
     start::FromAws,
     store::{
         Access, ReadOnly, ReadWrite, StoreError,
@@ -82,7 +82,7 @@ pub(crate) async fn find<A: Access>(
 ) -> Result<(Workflow, User), Problem> {
     let found = workflows.find_with_owner(environment, caller, id).await?;
     let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
-    found.ok_or_else(|| Problem::not_found("workflow"))
+    found.or_not_found("workflow")
 }
 
 impl<A: Access> Stores<A> {
@@ -119,7 +119,7 @@ impl ChangeState {
         let change = WorkflowChange { active: Some(active), ..WorkflowChange::default() };
         let mut conflicts = Conflicts::new("workflow");
         loop {
-            let Readable { items: mut workflows, is_complete } = store.get_readable(environment, ids).await?;
+            let Readable { items: mut workflows, is_complete } = store.get_all(environment, ids).await?;
             workflows.retain(|workflow| {
                 workflow.user_id == owner.user_id && caller.user.as_ref().is_none_or(|user| user.can_access(workflow))
             });
@@ -143,7 +143,7 @@ impl ChangeState {
             }
             conflicts.retry().await?;
             let found = users.get(environment, owner.user_id).await?;
-            owner = found.ok_or_else(|| Problem::not_found("user"))?;
+            owner = found.or_not_found("user")?;
         }
     }
 }

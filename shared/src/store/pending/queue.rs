@@ -8,7 +8,7 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 
-use super::{MAX_TRANSACTION_ITEMS, PendingDeliveries, WRITES_PER_SETTLEMENT, key};
+use super::{MAX_TRANSACTION_ITEMS, PendingDeliveries, WRITES_PER_DELIVERY, key};
 use crate::{
     domain::{
         delivery::{Attempt, DeliveryStatus, Former, MAX_REPLAYS_PER_DELIVERY, PendingDelivery, Route},
@@ -134,7 +134,7 @@ impl PendingDeliveries {
         records: &[RecordRef],
     ) -> Result<Option<Queued>, StoreError> {
         let mut all = Queued::default();
-        for chunk in records.chunks(MAX_TRANSACTION_ITEMS / WRITES_PER_SETTLEMENT) {
+        for chunk in records.chunks(MAX_TRANSACTION_ITEMS / WRITES_PER_DELIVERY) {
             let mut retries = Retries::start();
             let Queued { records, added } = loop {
                 match self.queue_chunk(route, replays, replay, chunk).await? {

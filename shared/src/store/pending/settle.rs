@@ -5,7 +5,7 @@ use std::{
     iter,
 };
 
-use super::{MAX_TRANSACTION_ITEMS, PendingDeliveries, WRITES_PER_SETTLEMENT, key};
+use super::{MAX_TRANSACTION_ITEMS, PendingDeliveries, WRITES_PER_DELIVERY, key};
 use crate::{
     domain::{
         delivery::{Attempt, DeliveryStatus, Disposition, Former, Route, Settlement},
@@ -201,7 +201,7 @@ fn transactions(settled: &[Settlement]) -> impl Iterator<Item = &[Settlement]> {
         let mut replays: BTreeSet<ReplayId> = BTreeSet::new();
         let fits = |(index, settlement): &(usize, &Settlement)| {
             replays.extend(&settlement.delivery.replay_ids);
-            (index + 1) * WRITES_PER_SETTLEMENT + replays.len() <= MAX_TRANSACTION_ITEMS
+            (index + 1) * WRITES_PER_DELIVERY + replays.len() <= MAX_TRANSACTION_ITEMS
         };
         let count = rest.iter().take(SETTLEMENTS_PER_TRANSACTION).enumerate().take_while(fits).count();
         let (chunk, others) = rest.split_at(count);
@@ -230,7 +230,7 @@ mod tests {
         let settled: Vec<Settlement> = (0..200).map(settlement).collect();
         for chunk in transactions(&settled) {
             let replays: BTreeSet<&ReplayId> = chunk.iter().flat_map(|settled| &settled.delivery.replay_ids).collect();
-            assert!(chunk.len() * WRITES_PER_SETTLEMENT + replays.len() <= MAX_TRANSACTION_ITEMS);
+            assert!(chunk.len() * WRITES_PER_DELIVERY + replays.len() <= MAX_TRANSACTION_ITEMS);
         }
         assert_eq!(transactions(&settled).flatten().count(), settled.len());
     }

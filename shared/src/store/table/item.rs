@@ -35,11 +35,6 @@ pub(in crate::store) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, 
     serde_dynamo::from_item(item).map_err(StoreError::malformed)
 }
 
-/// Converts items to entities. Fails if one cannot be converted.
-pub(in crate::store) fn from_items<T: DeserializeOwned>(items: Vec<Item>) -> Result<Vec<T>, StoreError> {
-    items.into_iter().map(from_item).collect()
-}
-
 /// Converts an item of a list to an entity. One that cannot be converted is logged, counted and
 /// left out, so that it does not hide the others.
 pub(in crate::store) fn readable<T: DeserializeOwned>(item: Item) -> Option<T> {
@@ -51,6 +46,13 @@ pub(in crate::store) fn all_readable<T: DeserializeOwned>(items: Vec<Item>) -> R
     let count = items.len();
     let items: Vec<T> = items.into_iter().filter_map(readable).collect();
     Readable { is_complete: items.len() == count, items }
+}
+
+impl<T> Readable<T> {
+    /// Returns the items of a change, which must skip none. `item` names them for the error.
+    pub fn require_all(self, item: &'static str) -> Result<Vec<T>, StoreError> {
+        if self.is_complete { Ok(self.items) } else { Err(StoreError::unreadable(item)) }
+    }
 }
 
 /// Converts an item like [`readable`], with a function. Returns the key of an item that cannot be

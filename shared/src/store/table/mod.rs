@@ -34,8 +34,7 @@ pub(super) use error::Retries;
 pub use error::StoreError;
 pub(super) use expression::{Delete, Put, Update, Write};
 pub(super) use item::{
-    Item, all_readable, attribute_text, from_item, from_items, is_unexpired, item_key, number, readable, text, to_item,
-    to_value,
+    Item, all_readable, attribute_text, from_item, is_unexpired, item_key, number, readable, text, to_item, to_value,
 };
 pub use page::{Page, PageRequest, Position};
 pub(super) use query::{BY_ENVIRONMENT, BY_USER, Filter, LISTING, Range, TABLE, View};

@@ -633,7 +633,7 @@ async fn repetition_uses_no_id_again_for_another_user_who_has_the_name_since() {
         assert!(crash.at(3, true, create_workflow()).await.is_none());
         assert!(crash.at(4, true, create_credential()).await.is_none());
         let owned = async |user: UserId| {
-            let workflows = Workflows(directory()).readable_ids_by_user(environment, user).await.unwrap().items;
+            let workflows = Workflows(directory()).ids_by_user(environment, user).await.unwrap().items;
             let credentials = Credentials(directory()).page(environment, user, PageRequest::first(50)).await.unwrap();
             (workflows, credentials.items.into_iter().map(|one| one.credential_id).collect::<Vec<_>>())
         };

@@ -269,14 +269,15 @@ async fn damaged_workflow_fails_a_change_of_all_workflows_and_hides_none_from_a_
     let harness = DeliveryHarness::new().await;
     let (user, _) = harness.seed_user(8).await;
     let workflows = Workflows(harness.directory.clone());
-    assert_eq!(workflows.list_ids_by_user(harness.environment, user.user_id).await.unwrap().len(), 4);
+    let all = workflows.ids_by_user(harness.environment, user.user_id).await.unwrap();
+    assert_eq!(all.require_all("workflow").unwrap().len(), 4);
     let (client, table) = (Client::new(&harness.aws), setting("DIRECTORY_TABLE"));
     let key = keys::user(harness.environment, user.user_id);
     let update = client.update_item().table_name(&table).update_expression("REMOVE workflowId");
     let update = update.key("pk", keys::attribute(key)).key("sk", keys::attribute(keys::workflow_name("Workflow 0")));
     update.send().await.unwrap();
-    assert!(workflows.list_ids_by_user(harness.environment, user.user_id).await.is_err());
-    assert_eq!(workflows.readable_ids_by_user(harness.environment, user.user_id).await.unwrap().items.len(), 3);
+    let others = workflows.ids_by_user(harness.environment, user.user_id).await.unwrap();
+    assert_eq!((others.items.len(), others.is_complete), (3, false));
 }
 
 /// Returns an item of each type of an environment.

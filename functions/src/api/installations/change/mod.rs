@@ -9,6 +9,7 @@ use tenon::{
         id::{CredentialId, EnvironmentId, UserId},
         installation::Installation,
         integration::{Integration, IntegrationId},
+        readable::Readable,
         settings::Settings,
         workflow::Workflow,
     },
@@ -76,10 +77,11 @@ impl Current {
         let ids = own.iter().copied().chain(requested).map(|id| (user, id));
         let workflows: Vec<_> =
             before.iter().flat_map(|one| &one.workflows).map(|workflow| workflow.workflow_id).collect();
-        let (workflows, (mut credentials, unreadable)): (_, (Vec<SealedCredential>, _)) = tokio::try_join!(
-            state.parts.workflows.get_all_intact(environment, &workflows),
+        let (workflows, (mut credentials, unreadable)): (Readable<Workflow>, (Vec<SealedCredential>, _)) = tokio::try_join!(
+            state.parts.workflows.get_all(environment, &workflows),
             state.parts.credentials.get_readable(environment, ids),
         )?;
+        let workflows = workflows.require_all("workflow")?;
         // After the credentials: a reference that is added later is a conflict.
         let limit = allowed.filter(|allowed| !allowed.is_all() && !request.credentials.0.is_empty());
         let (visible, of_others) = match limit {
