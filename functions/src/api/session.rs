@@ -115,9 +115,6 @@ pub async fn get_session(
         state.parts.read(environment, &installations).await?
     };
     let counts = [installations.len(), workflows.len(), credentials.len()];
-    installations.truncate(MAX_ITEMS);
-    workflows.truncate(MAX_ITEMS);
-    credentials.truncate(MAX_ITEMS);
     let installations = installations
         .into_iter()
         .map(|installation| InstallationBody::new(installation, user.status, &catalogue, &parts));
@@ -131,14 +128,15 @@ pub async fn get_session(
     Ok(NoStore(Json(Session { environment, user: user.into(), installations, workflows, credentials, truncated })))
 }
 
-/// Returns the first items that fit into the room that is left in a response, which they take.
+/// Returns the first items, at most [`MAX_ITEMS`], that fit into the room that is left in a
+/// response, which they take.
 fn take<T: Serialize>(items: impl Iterator<Item = T>, room: &mut usize) -> Vec<T> {
     let fits = |item: &T| {
         let left = room.checked_sub(response_bytes(item));
         *room = left.unwrap_or_default();
         left.is_some()
     };
-    items.take_while(fits).collect()
+    items.take(MAX_ITEMS).take_while(fits).collect()
 }
 
 #[cfg(test)]

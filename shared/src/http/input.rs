@@ -123,7 +123,7 @@ fn parameters(extensions: &Extensions, errors: &mut FieldErrors) -> Value {
     let mut members = Map::new();
     for (name, value) in extensions.query_string_parameters().iter() {
         if members.insert(name.to_owned(), value.into()).is_some() {
-            errors.push_at("", &[name], "is given more than once");
+            errors.push(&[name], "is given more than once");
         }
     }
     Value::Object(members)

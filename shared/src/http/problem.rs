@@ -119,8 +119,18 @@ impl FieldErrors {
         }
     }
 
+    /// Adds an error at a path of members and indices.
+    pub fn push(&mut self, path: &[impl AsRef<str>], detail: impl std::fmt::Display) {
+        self.push_at("", path, detail);
+    }
+
+    /// Adds an error of the input as a whole.
+    pub fn push_root(&mut self, detail: impl std::fmt::Display) {
+        self.push_at("", &[""; 0], detail);
+    }
+
     /// Adds an error at a path of members and indices below a pointer.
-    pub fn push_at(&mut self, parent: &str, path: &[impl AsRef<str>], detail: impl std::fmt::Display) {
+    pub(super) fn push_at(&mut self, parent: &str, path: &[impl AsRef<str>], detail: impl std::fmt::Display) {
         let extended = |pointer, name: &_| extended(pointer, AsRef::as_ref(name), MAX_DEFECT_NAME_BYTES);
         let pointer = path.iter().fold(parent.to_owned(), extended);
         self.push_with(|| FieldError { pointer, detail: detail.to_string() });
@@ -168,7 +178,7 @@ impl FieldErrors {
 
 impl Extend<Defect> for FieldErrors {
     fn extend<I: IntoIterator<Item = Defect>>(&mut self, defects: I) {
-        defects.into_iter().for_each(|Defect { path, detail }| self.push_at("", &path, detail));
+        defects.into_iter().for_each(|Defect { path, detail }| self.push(&path, detail));
     }
 }
 
@@ -352,8 +362,8 @@ impl Problem {
     }
 
     /// Returns this problem with the same detail for each field.
-    fn at_each(self, pointers: &[String], detail: &str) -> Self {
-        pointers.iter().fold(self, |problem, pointer| problem.with_error(pointer, detail))
+    pub fn at_each(self, pointers: impl IntoIterator<Item: AsRef<str>>, detail: &str) -> Self {
+        pointers.into_iter().fold(self, |problem, pointer| problem.with_error(pointer.as_ref(), detail))
     }
 
     /// Returns 409: an earlier request with the same Idempotency-Key is still in progress.

@@ -56,16 +56,15 @@ impl NewFilter {
         for (index, found) in found.into_iter().enumerate() {
             match found {
                 Some(id) => user_id.push(id),
-                None => errors.push_at(
-                    "/filter/userId",
-                    &[index.to_string()],
-                    "no user with this username or email address",
-                ),
+                None => {
+                    let path = ["filter", "userId", &index.to_string()];
+                    errors.push(&path, "no user with this username or email address");
+                }
             }
         }
         let filter = Filter { workflow_id, user_id, block_type, integration_id };
         if filter.size() > MAX_FILTER_BYTES {
-            errors.push_at("", &["filter"], format_args!("must have at most {MAX_FILTER_BYTES} bytes as JSON"));
+            errors.push(&["filter"], format_args!("must have at most {MAX_FILTER_BYTES} bytes as JSON"));
         }
         Ok(filter)
     }

@@ -86,7 +86,7 @@ impl PatchDestination {
             ),
         };
         let mut errors = FieldErrors::default();
-        given.iter().filter(|(_, given)| *given).for_each(|(name, _)| errors.push_at("", &[name], detail));
+        given.iter().filter(|(_, given)| *given).for_each(|(name, _)| errors.push(&[name], detail));
         errors
     }
 }

@@ -249,11 +249,11 @@ pub async fn put_integration(
 ) -> Result<Response, Problem> {
     let mut errors = FieldErrors::default();
     if body.integration_id.as_ref().is_some_and(|given| *given != id) {
-        errors.push_at("", &["integrationId"], "must equal the id in the path");
+        errors.push(&["integrationId"], "must equal the id in the path");
     }
     let content = Content::from(body);
     if content.size() > MAX_INTEGRATION_BYTES {
-        errors.push_at("", &[""; 0], format_args!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON"));
+        errors.push_root(format_args!("must have at most {MAX_INTEGRATION_BYTES} bytes as JSON"));
     }
     errors.check()?;
     let mut conflicts = Conflicts::new("integration");

@@ -100,21 +100,21 @@ fn read_origins(query: &HtmlQuery, own: &[&str]) -> Result<Vec<Origin>, Problem>
     let (origins, versions) = (query.all("origin"), query.all("v"));
     let mut errors = FieldErrors::default();
     if origins.len() > MAX_ANCESTORS {
-        errors.push_at("", &["origin"], format!("must be at most {MAX_ANCESTORS} origins"));
+        errors.push(&["origin"], format!("must be at most {MAX_ANCESTORS} origins"));
     }
     let is_version_needed = !origins.is_empty() || !versions.is_empty();
     if is_version_needed && versions != [PROTOCOL] {
-        errors.push_at("", &["v"], format!("must be {PROTOCOL}"));
+        errors.push(&["v"], format!("must be {PROTOCOL}"));
     }
     let mut valid = Vec::new();
     for (index, origin) in origins.into_iter().enumerate().take(MAX_ANCESTORS) {
         let index = index.to_string();
         match origin.parse::<Origin>() {
             Ok(origin) if own.iter().any(|url| origin.is_of(url)) => {
-                errors.push_at("", &["origin", &index], "must not be the origin of this API");
+                errors.push(&["origin", &index], "must not be the origin of this API");
             }
             Ok(origin) => valid.push(origin),
-            Err(error) => errors.push_at("", &["origin", &index], error),
+            Err(error) => errors.push(&["origin", &index], error),
         }
     }
     errors.check().map(|()| valid)

@@ -1,7 +1,7 @@
 //! `POST /users/batch`. AWS calls: one DynamoDB transaction for 25 users, and one more for each
 //! round of conflicts in it; with an Idempotency-Key two more writes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use axum::extract::State;
 use serde::Serialize;
@@ -161,16 +161,17 @@ pub async fn create_users(
     Valid(CreateUsers { items, pointer }): Valid<CreateUsers>,
 ) -> Result<Json<CreatedUsers>, Problem> {
     let count = items.len();
-    let mut results: Vec<Option<BatchResult>> = Vec::with_capacity(count);
+    let mut results = BTreeMap::new();
     let (mut new, mut indices, mut claimed) = (Vec::new(), Vec::new(), HashMap::new());
     for (index, Item(item)) in items.into_iter().enumerate() {
         match check(item, &seed, index, &mut claimed) {
             Ok(user) => {
                 new.push(user);
                 indices.push(index);
-                results.push(None);
             }
-            Err(rejection) => results.push(Some(rejection)),
+            Err(rejection) => {
+                results.insert(index, rejection);
+            }
         }
     }
     let created = users.create_all(caller.environment, &new, &seed).await;
@@ -186,14 +187,12 @@ pub async fn create_users(
             }
             Err(error) => return Err(error.into()),
         };
-        if let Some(slot) = results.get_mut(index) {
-            *slot = Some(result);
-        }
+        results.insert(index, result);
     }
     if !not_created.is_empty() {
         return Err(Problem::not_created(&not_created, count));
     }
-    let results: Vec<BatchResult> = results.into_iter().flatten().collect();
+    let results: Vec<BatchResult> = results.into_values().collect();
     let invalid_users = results.iter().enumerate().filter_map(|(index, result)| match result {
         BatchResult::Created { .. } => None,
         BatchResult::Conflict(reason) | BatchResult::Invalid(reason) => {

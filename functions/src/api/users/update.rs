@@ -135,13 +135,9 @@ fn updated(before: &User, update: UpdateUser, metadata_change: MetadataChange) -
     let email = email.apply(before.email.clone().filter(|_| !sets_email));
     let mut errors = FieldErrors::default();
     if email.is_none() && !renamed && username.email().is_some() {
-        errors.push_at(
-            "",
-            &["email"],
-            "cannot be null while the username is an email address; change the username too",
-        );
+        errors.push(&["email"], "cannot be null while the username is an email address; change the username too");
     }
-    let names = Names::of(username, email).map_err(|error| errors.push_at("", &["email"], error));
+    let names = Names::of(username, email).map_err(|error| errors.push(&["email"], error));
     let base = match metadata_change {
         MetadataChange::Replace => Metadata::default(),
         MetadataChange::Merge => before.metadata.clone(),
@@ -150,7 +146,7 @@ fn updated(before: &User, update: UpdateUser, metadata_change: MetadataChange) -
         Patch::Set(pairs) => base.merge(pairs),
         Patch::Absent | Patch::Null => Ok(before.metadata.clone()),
     };
-    let metadata = metadata.map_err(|error| errors.push_at("", &["metadata"], error));
+    let metadata = metadata.map_err(|error| errors.push(&["metadata"], error));
     match (names, metadata) {
         (Ok(Names { username, email }), Ok(metadata)) if errors.is_empty() => {
             let full_name = full_name.apply(before.full_name.clone());

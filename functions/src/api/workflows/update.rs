@@ -81,5 +81,5 @@ fn check_installed(workflow: &Workflow, change: &WorkflowChange) -> Result<(), P
         "workflow-installed",
         "the workflow belongs to an installation; change it with PUT /users/{user}/installations/{integrationId}",
     );
-    Err(rejected.iter().fold(problem, |problem, pointer| problem.with_error(pointer, "is set by the installation")))
+    Err(problem.at_each(rejected, "is set by the installation"))
 }

@@ -20,7 +20,7 @@ impl From<CreateUserError> for Problem {
                 let fields = [("username", username), ("email", email)];
                 let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
                 let problem = Self::conflict("user-exists", format!("already in use: {}", taken.join(", ")));
-                taken.iter().fold(problem, |problem, name| problem.with_error(&format!("/{name}"), "is already in use"))
+                problem.at_each(taken.iter().map(|name| format!("/{name}")), "is already in use")
             }
             CreateUserError::Store(error) => error.into(),
         }
