@@ -3,7 +3,7 @@
 import { Fragment, h, useState } from "./preact.js";
 import { call, segment, useSession } from "./api.js";
 import { addDestination, refreshDestinations } from "./destination_store.js";
-import { confirmAction, Dialog, openDialog, showSecret } from "./dialogs.js";
+import { confirmAction, Dialog, openDialog, openForm, showSecret } from "./dialogs.js";
 import { Choices, Field, Form } from "./forms.js";
 import { announce } from "./messages.js";
 import { maskedUrl, UserLink, WorkflowLink } from "./names.js";
@@ -332,30 +332,23 @@ function editDestination(destination, part) {
     return;
   }
   const [title, fields, body] = EDITORS[part];
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title, close },
-      h(
-        Form,
-        {
-          submit: "Save",
-          secondary: h(Button, { action: close }, "Cancel"),
-          send: async (values, form) => {
-            // What was not edited may have been changed by someone else.
-            const edited = Object.entries(body(values, form)).filter(
-              ([member, value]) => comparable(value) !== comparable(destination[member]),
-            );
-            if (edited.length)
-              await call("PATCH", `destinations/${segment(destination.destinationId)}`, Object.fromEntries(edited));
-            close();
-            announce("Saved.");
-            await refreshDestinations();
-          },
-        },
-        fields(destination),
-      ),
-    ),
+  openForm(
+    {
+      title,
+      submit: "Save",
+      send: async (values, form, close) => {
+        // What was not edited may have been changed by someone else.
+        const edited = Object.entries(body(values, form)).filter(
+          ([member, value]) => comparable(value) !== comparable(destination[member]),
+        );
+        if (edited.length)
+          await call("PATCH", `destinations/${segment(destination.destinationId)}`, Object.fromEntries(edited));
+        close();
+        announce("Saved.");
+        await refreshDestinations();
+      },
+    },
+    fields(destination),
   );
 }
 

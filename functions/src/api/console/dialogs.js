@@ -7,7 +7,7 @@ import { Messages, openDialogs } from "./messages.js";
 import { createStore, useStore } from "./store.js";
 import { Button, CopyButton, Icon, Notice, useId } from "./ui.js";
 
-export { confirmAction, Dialog, Dialogs, openDialog, showSecret };
+export { confirmAction, Dialog, Dialogs, openDialog, openForm, showSecret };
 
 // Open dialogs: functions that render them, and the addresses that they belong to. They end with
 // the session.
@@ -22,7 +22,9 @@ let lastDialog = 0;
 // Opens a dialog. `render` gets a function that closes it. Another page closes it too, unless it
 // `stays`.
 function openDialog(render, { stays = false } = {}) {
-  const close = () => dialogs.set(dialogs.value.filter((dialog) => dialog !== entry));
+  const close = () => {
+    if (dialogs.value.includes(entry)) dialogs.set(dialogs.value.filter((dialog) => dialog !== entry));
+  };
   const entry = { key: (lastDialog += 1), hash: stays ? null : location.hash, render: () => render(close) };
   dialogs.set([...dialogs.value, entry]);
   return close;
@@ -114,8 +116,9 @@ function Dialog({ title, close, isPanel, children }) {
   );
 }
 
-// Asks for confirmation of an action, and says what is lost.
-function confirmAction({ title, text, submit, kind = "danger", action }) {
+// Opens a form in a dialog, which closes when `send` has succeeded. `send` gets the values, the
+// `FormData`, and a function with which it can close the dialog earlier.
+function openForm({ title, submit, kind, cancel = "Cancel", send }, ...fields) {
   openDialog((close) =>
     h(
       Dialog,
@@ -125,17 +128,21 @@ function confirmAction({ title, text, submit, kind = "danger", action }) {
         {
           submit,
           kind,
-          secondary: h(Button, { action: close }, "Cancel"),
-          send: async () => {
-            await action();
+          secondary: h(Button, { action: close }, cancel),
+          send: async (values, form) => {
+            await send(values, form, close);
             close();
           },
         },
-        h("div", { class: "wide stack" }, text),
+        ...fields,
       ),
     ),
   );
 }
+
+// Asks for confirmation of an action, and says what is lost.
+const confirmAction = ({ title, text, submit, kind = "danger", action }) =>
+  openForm({ title, submit, kind, send: action }, h("div", { class: "wide stack" }, text));
 
 // Shows a secret that can be read only now: `text` says what it is, and `name` names it.
 function showSecret({ title, text, name, value }) {

@@ -2,8 +2,8 @@
 
 import { Fragment, h } from "./preact.js";
 import { call, etagOf, fieldProblem, session, useSession } from "./api.js";
-import { Dialog, openDialog } from "./dialogs.js";
-import { Field, Form } from "./forms.js";
+import { openForm } from "./dialogs.js";
+import { Field } from "./forms.js";
 import { announce } from "./messages.js";
 import { rememberPage, useTitle } from "./route.js";
 import { Badge, Button, Id, Json, Properties, Section } from "./ui.js";
@@ -75,51 +75,44 @@ async function openModalSettings() {
   if (!isHere()) return;
   const { origins, theme, lang } = present.modal;
   const hasOwnTheme = theme && typeof theme === "object";
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title: "Embedded modal", close },
-      h(
-        Form,
-        {
-          submit: "Save",
-          secondary: h(Button, { action: close }, "Cancel"),
-          send: async (values) => {
-            const modal = {
-              origins: values.origins.split(/\s+/).filter(Boolean),
-              lang: values.lang || null,
-              theme: values.theme.trim() ? parseJson(values.theme, "theme") : values.scheme || null,
-            };
-            const environment = await call("PATCH", "environment", { modal }, { ifMatch: etagOf(present) });
-            session.set({ ...session.value, environment });
-            close();
-            announce("Saved.");
-          },
-        },
-        h(Field, {
-          label: "Origins of the pages that may embed it, one on each line",
-          name: "origins",
-          text: true,
-          rows: 4,
-          isWide: true,
-          value: origins.join("\n"),
-          placeholder: "https://app.example.com",
-        }),
-        h(Field, { label: "Theme", name: "scheme", options: SCHEMES, value: hasOwnTheme ? "" : (theme ?? "") }),
-        h(Field, { label: "Language", name: "lang", options: LANGUAGES, value: lang ?? "" }),
-        h(Field, {
-          label: "Own colors (JSON)",
-          name: "theme",
-          text: true,
-          rows: 6,
-          isWide: true,
-          class: "mono",
-          value: hasOwnTheme ? JSON.stringify(theme, null, 2) : "",
-          placeholder: '{"light": {"accent": "#0b5cad"}}',
-          hint: "Replaces the theme. See the guide of the modal.",
-        }),
-      ),
-    ),
+  openForm(
+    {
+      title: "Embedded modal",
+      submit: "Save",
+      send: async (values, form, close) => {
+        const modal = {
+          origins: values.origins.split(/\s+/).filter(Boolean),
+          lang: values.lang || null,
+          theme: values.theme.trim() ? parseJson(values.theme, "theme") : values.scheme || null,
+        };
+        const environment = await call("PATCH", "environment", { modal }, { ifMatch: etagOf(present) });
+        session.set({ ...session.value, environment });
+        close();
+        announce("Saved.");
+      },
+    },
+    h(Field, {
+      label: "Origins of the pages that may embed it, one on each line",
+      name: "origins",
+      text: true,
+      rows: 4,
+      isWide: true,
+      value: origins.join("\n"),
+      placeholder: "https://app.example.com",
+    }),
+    h(Field, { label: "Theme", name: "scheme", options: SCHEMES, value: hasOwnTheme ? "" : (theme ?? "") }),
+    h(Field, { label: "Language", name: "lang", options: LANGUAGES, value: lang ?? "" }),
+    h(Field, {
+      label: "Own colors (JSON)",
+      name: "theme",
+      text: true,
+      rows: 6,
+      isWide: true,
+      class: "mono",
+      value: hasOwnTheme ? JSON.stringify(theme, null, 2) : "",
+      placeholder: '{"light": {"accent": "#0b5cad"}}',
+      hint: "Replaces the theme. See the guide of the modal.",
+    }),
   );
 }
 

@@ -4,8 +4,8 @@ import { Fragment, h } from "./preact.js";
 import { call, onSignOut, readPage, segment, useSession } from "./api.js";
 import { useData, useReload } from "./data.js";
 import { refreshDestinations } from "./destination_store.js";
-import { confirmAction, Dialog, openDialog } from "./dialogs.js";
-import { Choices, Field, Form } from "./forms.js";
+import { confirmAction, openForm } from "./dialogs.js";
+import { Choices, Field } from "./forms.js";
 import { announce } from "./messages.js";
 import { replayStarter, showReplays } from "./replays.js";
 import { rememberPage } from "./route.js";
@@ -75,54 +75,48 @@ function Missed({ destination, name }) {
 // was disabled.
 function openMissed(destinationId, { title, missed, since }) {
   const startReplays = replayStarter(destinationId);
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title, close },
-      h(
-        Form,
-        {
-          submit: "Send",
-          secondary: h(Button, { action: async () => close() }, "Not now"),
-          send: async (values, form) => {
-            const isHere = rememberPage();
-            const chosen = form.getAll("missed");
-            const statuses = chosen.filter((choice) => choice !== "recorded");
-            const sendsRecorded = chosen.includes("recorded");
-            if (!chosen.length) throw new Error("Choose what to send, or “Not now”.");
-            await startReplays(
-              [
-                statuses.length > 0 && Object.fromEntries(statuses.map((status) => [status, true])),
-                sendsRecorded && { since: isoTime(values.since) },
-              ].filter(Boolean),
-            );
-            if (sendsRecorded) forgetUnsent(destinationId);
-            close();
-            if (isHere()) showReplays(destinationId);
-          },
-        },
-        h(Choices, {
-          label: "Send",
-          name: "missed",
-          chosen: [...missed.map(([status]) => status), "recorded"],
-          options: [
-            ...missed.map((one) => [one[0], missedText(one)]),
-            since && ["recorded", "What was recorded while it was disabled"],
+  openForm(
+    {
+      title,
+      submit: "Send",
+      cancel: "Not now",
+      send: async (values, form, close) => {
+        const isHere = rememberPage();
+        const chosen = form.getAll("missed");
+        const statuses = chosen.filter((choice) => choice !== "recorded");
+        const sendsRecorded = chosen.includes("recorded");
+        if (!chosen.length) throw new Error("Choose what to send, or “Not now”.");
+        await startReplays(
+          [
+            statuses.length > 0 && Object.fromEntries(statuses.map((status) => [status, true])),
+            sendsRecorded && { since: isoTime(values.since) },
           ].filter(Boolean),
-        }),
-        since &&
-          h(Field, {
-            label: "Disabled since",
-            name: "since",
-            type: "datetime-local",
-            step: 1,
-            required: true,
-            isWide: true,
-            value: localInput(since),
-            hint: "Errors and events recorded since then are sent.",
-          }),
-      ),
-    ),
+        );
+        if (sendsRecorded) forgetUnsent(destinationId);
+        close();
+        if (isHere()) showReplays(destinationId);
+      },
+    },
+    h(Choices, {
+      label: "Send",
+      name: "missed",
+      chosen: [...missed.map(([status]) => status), "recorded"],
+      options: [
+        ...missed.map((one) => [one[0], missedText(one)]),
+        since && ["recorded", "What was recorded while it was disabled"],
+      ].filter(Boolean),
+    }),
+    since &&
+      h(Field, {
+        label: "Disabled since",
+        name: "since",
+        type: "datetime-local",
+        step: 1,
+        required: true,
+        isWide: true,
+        value: localInput(since),
+        hint: "Errors and events recorded since then are sent.",
+      }),
   );
 }
 

@@ -4,8 +4,8 @@ import { Fragment, h, useState } from "./preact.js";
 import { call, readPage, segment, session, staleError, useSession } from "./api.js";
 import { useData, usePolling } from "./data.js";
 import { refreshDestinations } from "./destination_store.js";
-import { Dialog, openDialog } from "./dialogs.js";
-import { Choices, Form } from "./forms.js";
+import { openForm } from "./dialogs.js";
+import { Choices } from "./forms.js";
 import { announce, openDialogs } from "./messages.js";
 import { go, link, rememberPage, useAddress } from "./route.js";
 import { createStore, useStore } from "./store.js";
@@ -93,38 +93,36 @@ async function replayNow({ destinationId, health: { pending } }) {
 function openReplay(destination, name, selected) {
   const count = selected ? selected.errorIds.length + selected.eventIds.length : 0;
   const startReplays = replayStarter(destination.destinationId);
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title: `Replay to ${name}`, close },
-      h(ReplayForm, {
-        count,
-        close,
-        send: async (kind, values, form) => {
-          const selections = {
-            status: [Object.fromEntries(form.getAll("statuses").map((status) => [status, true]))],
-            range: [{ since: isoTime(values.since), ...(values.until && { until: isoTime(values.until) }) }],
-            selected: count
-              ? [
-                  ["errorIds", selected.errorIds],
-                  ["eventIds", selected.eventIds],
-                ]
-                  .filter(([, ids]) => ids.length)
-                  .map(([member, ids]) => ({ [member]: ids }))
-              : [],
-          }[kind];
-          if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
-          const isHere = rememberPage();
-          await startReplays(selections);
-          close();
-          if (isHere()) showReplays(destination.destinationId);
-        },
-      }),
-    ),
+  openForm(
+    {
+      title: `Replay to ${name}`,
+      submit: "Start replay",
+      send: async (values, form, close) => {
+        const { kind } = values;
+        const selections = {
+          status: [Object.fromEntries(form.getAll("statuses").map((status) => [status, true]))],
+          range: [{ since: isoTime(values.since), ...(values.until && { until: isoTime(values.until) }) }],
+          selected: count
+            ? [
+                ["errorIds", selected.errorIds],
+                ["eventIds", selected.eventIds],
+              ]
+                .filter(([, ids]) => ids.length)
+                .map(([member, ids]) => ({ [member]: ids }))
+            : [],
+        }[kind];
+        if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
+        const isHere = rememberPage();
+        await startReplays(selections);
+        close();
+        if (isHere()) showReplays(destination.destinationId);
+      },
+    },
+    h(ReplayFields, { count }),
   );
 }
 
-function ReplayForm({ count, close, send }) {
+function ReplayFields({ count }) {
   const [kind, setKind] = useState(count ? "selected" : "status");
   const choice = (value, title) =>
     h(
@@ -134,12 +132,8 @@ function ReplayForm({ count, close, send }) {
       title,
     );
   return h(
-    Form,
-    {
-      submit: "Start replay",
-      secondary: h(Button, { action: close }, "Cancel"),
-      send: (values, form) => send(kind, values, form),
-    },
+    Fragment,
+    {},
     count > 0 && choice("selected", `The ${plural(count, "selected delivery", "selected deliveries")}`),
     choice("status", "All deliveries that are"),
     kind === "status" &&

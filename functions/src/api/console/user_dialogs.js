@@ -2,13 +2,12 @@
 
 import { Fragment, h } from "./preact.js";
 import { call, segment } from "./api.js";
-import { confirmAction, Dialog, openDialog, showSecret } from "./dialogs.js";
-import { Field, Form } from "./forms.js";
+import { confirmAction, openForm, showSecret } from "./dialogs.js";
+import { Field } from "./forms.js";
 import { allIntegrations } from "./integrations.js";
 import { announce } from "./messages.js";
 import { go, link, rememberPage } from "./route.js";
 import { Time } from "./times.js";
-import { Button } from "./ui.js";
 
 export {
   deletingCredential,
@@ -25,7 +24,7 @@ function openNewUser() {
   openUserForm({
     title: "Create user",
     usernameHint: "Generated from the email if it is empty",
-    save: async (values) => {
+    send: async (values) => {
       const isHere = rememberPage();
       const user = await call("POST", "users", Object.fromEntries(Object.entries(values).filter(([, value]) => value)));
       announce(`Created ${user.username}.`);
@@ -40,7 +39,7 @@ function editUser(user, path, reload) {
     title: `Edit ${user.username}`,
     submit: "Save",
     user,
-    save: async (values) => {
+    send: async (values) => {
       const changes = Object.entries(values).filter(([name, value]) => value !== (user[name] ?? ""));
       if (!changes.length) return;
       await call("PATCH", path, Object.fromEntries(changes.map(([name, value]) => [name, value || null])));
@@ -50,33 +49,19 @@ function editUser(user, path, reload) {
   });
 }
 
-// Form of a user. `save` gets the entered values.
-function openUserForm({ title, submit = title, user, usernameHint, save }) {
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title, close },
-      h(
-        Form,
-        {
-          submit,
-          secondary: h(Button, { action: close }, "Cancel"),
-          send: async (values) => {
-            await save(values);
-            close();
-          },
-        },
-        h(Field, { label: "Email", name: "email", type: "email", value: user?.email }),
-        h(Field, {
-          label: "Username",
-          name: "username",
-          hint: usernameHint,
-          required: Boolean(user),
-          value: user?.username,
-        }),
-        h(Field, { label: "Full name", name: "fullName", isWide: true, value: user?.fullName }),
-      ),
-    ),
+// Opens a form with the fields of a user.
+function openUserForm({ title, submit = title, user, usernameHint, send }) {
+  openForm(
+    { title, submit, send },
+    h(Field, { label: "Email", name: "email", type: "email", value: user?.email }),
+    h(Field, {
+      label: "Username",
+      name: "username",
+      hint: usernameHint,
+      required: Boolean(user),
+      value: user?.username,
+    }),
+    h(Field, { label: "Full name", name: "fullName", isWide: true, value: user?.fullName }),
   );
 }
 
@@ -86,45 +71,34 @@ async function openInstallLink({ username }, path) {
   const offered = (await allIntegrations()).filter(({ enabled }) => enabled);
   if (!offered.length) throw new Error("No integration is enabled.");
   if (!isHere()) return;
-  openDialog((close) =>
-    h(
-      Dialog,
-      { title: "Create install link", close },
-      h(
-        Form,
-        {
-          submit: "Create link",
-          secondary: h(Button, { action: close }, "Cancel"),
-          send: async ({ integration }) => {
-            const { url, expiresAt } = await call("GET", `${path}/integrations/${segment(integration)}/install-url`);
-            close();
-            showSecret({
-              title: "Install link",
-              name: "Link",
-              value: url,
-              text: h(
-                Fragment,
-                {},
-                "The link works once and expires ",
-                h(Time, { at: expiresAt }),
-                `. Anyone who has it can install the integration for ${username}: send it to nobody else. It is shown only now.`,
-              ),
-            });
-          },
-        },
-        h(
-          "p",
-          { class: "wide" },
-          `The link opens a page on which ${username} installs the integration without a login.`,
-        ),
-        h(Field, {
-          label: "Integration",
-          name: "integration",
-          isWide: true,
-          options: offered.map(({ integrationId, name }) => [integrationId, name]),
-        }),
-      ),
-    ),
+  openForm(
+    {
+      title: "Create install link",
+      submit: "Create link",
+      send: async ({ integration }, form, close) => {
+        const { url, expiresAt } = await call("GET", `${path}/integrations/${segment(integration)}/install-url`);
+        close();
+        showSecret({
+          title: "Install link",
+          name: "Link",
+          value: url,
+          text: h(
+            Fragment,
+            {},
+            "The link works once and expires ",
+            h(Time, { at: expiresAt }),
+            `. Anyone who has it can install the integration for ${username}: send it to nobody else. It is shown only now.`,
+          ),
+        });
+      },
+    },
+    h("p", { class: "wide" }, `The link opens a page on which ${username} installs the integration without a login.`),
+    h(Field, {
+      label: "Integration",
+      name: "integration",
+      isWide: true,
+      options: offered.map(({ integrationId, name }) => [integrationId, name]),
+    }),
   );
 }
 
