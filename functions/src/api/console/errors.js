@@ -2,11 +2,11 @@
 
 import { Fragment, h, useEffect, useMemo, useRef, useState } from "./preact.js";
 import { call, query, readPage } from "./api.js";
+import { IntegrationFilter } from "./catalogue.js";
 import { Chart } from "./chart.js";
 import { useData, useFormer, usePolling } from "./data.js";
 import { areNewestOnly, Groups, GroupSummary, groupsTitle } from "./error_groups.js";
 import { Chips, FilterField, FilterSelect, setFilter } from "./forms.js";
-import { IntegrationFilter } from "./integrations.js";
 import { announce } from "./messages.js";
 import { UserField, UserLink, WorkflowLink, useNames } from "./names.js";
 import { ErrorPanel } from "./record_panels.js";

@@ -2,9 +2,9 @@
 
 import { Fragment, h } from "./preact.js";
 import { readPage } from "./api.js";
+import { IntegrationFilter } from "./catalogue.js";
 import { useData } from "./data.js";
 import { FilterSelect } from "./forms.js";
-import { IntegrationFilter } from "./integrations.js";
 import { UserLink } from "./names.js";
 import { link, useAddress, useTitle } from "./route.js";
 import { Time } from "./times.js";

@@ -2,9 +2,9 @@
 
 import { Fragment, h } from "./preact.js";
 import { call, segment } from "./api.js";
+import { allIntegrations } from "./catalogue.js";
 import { confirmAction, openForm, showSecret } from "./dialogs.js";
 import { Field } from "./forms.js";
-import { allIntegrations } from "./integrations.js";
 import { announce } from "./messages.js";
 import { go, link, rememberPage } from "./route.js";
 import { Time } from "./times.js";
