@@ -15,7 +15,10 @@ use tenon::{
     domain::timestamp::Timestamp,
     logs::ErrorChain,
     metrics::{self, Metric},
-    store::{StoreError, jobs::Job},
+    store::{
+        StoreError,
+        jobs::{Job, JobId},
+    },
 };
 use tokio::time::{Instant, timeout_at};
 
@@ -118,8 +121,8 @@ async fn run_one<J: Job>(
     run: &impl AsyncFn(&J) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let ran = timeout_at(deadline, run(job)).await;
-    let (kind, environment, user, started_at) =
-        (job.kind(), job.environment_id(), job.user_id(), job.started_at().to_string());
+    let (JobId { kind, environment, user }, started_at) = (job.id(), job.started_at().to_string());
+    let kind = kind.as_str();
     match ran {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => {
@@ -136,7 +139,10 @@ async fn run_one<J: Job>(
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use tenon::domain::id::{EnvironmentId, UserId};
+    use tenon::{
+        domain::id::{EnvironmentId, UserId},
+        store::jobs::JobKind,
+    };
 
     use super::*;
 
@@ -146,16 +152,8 @@ mod tests {
     }
 
     impl Job for Numbered {
-        fn kind(&self) -> &'static str {
-            "numbered"
-        }
-
-        fn environment_id(&self) -> EnvironmentId {
-            EnvironmentId::new()
-        }
-
-        fn user_id(&self) -> UserId {
-            UserId::new()
+        fn id(&self) -> JobId {
+            JobId { kind: JobKind::Erasure, environment: EnvironmentId::new(), user: UserId::new() }
         }
 
         fn started_at(&self) -> Timestamp {

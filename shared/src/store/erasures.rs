@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     deliveries::delete_delivered,
     destinations::Destinations,
-    jobs::{self, Job},
+    jobs::{self, Job, JobId, JobKind},
     keys::{self, Key},
     records::RecordKind,
     table::{
@@ -51,23 +51,14 @@ pub struct Erasure {
 }
 
 impl Job for Erasure {
-    fn kind(&self) -> &'static str {
-        "erasure"
-    }
-
-    fn environment_id(&self) -> EnvironmentId {
-        self.environment_id
-    }
-
-    fn user_id(&self) -> UserId {
-        self.user_id
+    fn id(&self) -> JobId {
+        JobId { kind: JobKind::Erasure, environment: self.environment_id, user: self.user_id }
     }
 
     fn started_at(&self) -> Timestamp {
         self.started_at
     }
 }
-
 /// Entry of an error in the index, or an event.
 #[derive(Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
@@ -129,8 +120,7 @@ impl Erasures {
     /// Returns the unfinished erasures, at most 40,000, of environments in turn. One query per
     /// megabyte of each of four partitions.
     pub async fn open(&self) -> Result<Vec<Erasure>, StoreError> {
-        let partitions: Vec<String> = (0..keys::USER_JOB_SHARDS).map(keys::erasures).collect();
-        jobs::open(&self.directory, &partitions).await
+        jobs::open(&self.directory, &[JobKind::Erasure]).await
     }
 
     /// Erases all records that are listed at `now`. Returns whether the erasure is complete. May
@@ -163,10 +153,9 @@ impl Erasures {
     /// Returns whether another job may still store events of changes from before the erasure. One
     /// that cannot be read may. Two reads.
     async fn is_changing(&self, erasure: &Erasure) -> Result<bool, StoreError> {
-        let Erasure { environment_id: environment, user_id: user, .. } = *erasure;
-        let (deletion, status_change) = (keys::deletion(environment, user), keys::status_change(environment, user));
-        for job in [deletion, status_change] {
-            let Some(job) = self.directory.get_item(&job).await? else { continue };
+        for kind in [JobKind::Deletion, JobKind::StatusChange] {
+            let key = keys::user_job(JobId { kind, ..erasure.id() });
+            let Some(job) = self.directory.get_item(&key).await? else { continue };
             if readable::<Started>(job).is_none_or(|job| job.started_at <= erasure.started_at) {
                 return Ok(true);
             }
@@ -254,7 +243,7 @@ impl Erasures {
     /// write.
     async fn complete(&self, erasure: &Erasure) -> Result<(), StoreError> {
         let unchanged = Condition::equals("startedAt", text(erasure.started_at));
-        let done = Update::of(&keys::erasure(erasure.environment_id, erasure.user_id))
+        let done = Update::of(&keys::user_job(erasure.id()))
             // Another type, so that the stream does not start the job again.
             .set("type", text("erased"))
             .set("expiresAt", number((erasure.started_at + REMEMBERED).seconds()))

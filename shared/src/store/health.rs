@@ -41,9 +41,17 @@ impl Lease {
 pub struct Backlog {
     /// Time at which the first delivery is due, or none if there is no backlog.
     pub earliest_due: Option<Timestamp>,
-    /// Number of pending deliveries, and the time since which the oldest has been pending (none if
-    /// there are none). None if they were not counted completely.
-    pub counted: Option<(i64, Option<Timestamp>)>,
+    /// Count of the pending deliveries; none if they were not counted completely.
+    pub counted: Option<BacklogCount>,
+}
+
+/// Count of the pending deliveries of a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BacklogCount {
+    /// Number of pending deliveries.
+    pub pending: i64,
+    /// Time since which the oldest has been pending; none if there are none.
+    pub pending_since: Option<Timestamp>,
 }
 
 /// Outcome of the release of a lease.
@@ -223,9 +231,9 @@ impl HealthStore {
     ) -> Result<ReleaseOutcome, StoreError> {
         let mut update =
             Update::of(&keys::health(route)).set("type", text("health")).remove("leasedUntil").remove("lease");
-        if let Some((count, oldest)) = backlog.counted {
-            update = update.set("pending", number(count));
-            if let Some(oldest) = oldest {
+        if let Some(BacklogCount { pending, pending_since }) = backlog.counted {
+            update = update.set("pending", number(pending));
+            if let Some(oldest) = pending_since {
                 update = update.set("pendingSince", text(oldest));
             }
         }

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
+use super::jobs::{JobId, JobKind};
 use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
@@ -125,53 +126,28 @@ pub fn credential_position(credential: CredentialId) -> String {
     format!("{CREDENTIAL_PREFIX}{credential}")
 }
 
-/// Key of the deletion of a user's data.
-pub fn deletion(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(format_args!("env#{environment}#deletions"), format_args!("deletion#{user}"))
+/// Number of partitions over which the index `listing` lists the jobs of a kind.
+const USER_JOB_SHARDS: u32 = 4;
+
+/// Key of a background job for a user.
+pub fn user_job(JobId { kind, environment, user }: JobId) -> Key {
+    let name = kind.name_in_keys();
+    Key::new(format_args!("env#{environment}#{name}s"), format_args!("{name}#{user}"))
 }
 
-/// Number of partitions over which the index `listing` lists deletions, and likewise the other jobs
-/// for users.
-pub const USER_JOB_SHARDS: u32 = 4;
-
-/// Partition of the index `listing` that lists deletions of all environments.
-pub fn deletions(shard: u32) -> String {
-    format!("deletions#{shard}")
+fn user_jobs_shard(kind: JobKind, shard: u32) -> String {
+    format!("{}s#{shard}", kind.name_in_keys())
 }
 
-/// Entry of an unfinished deletion in the index `listing`.
-pub fn listed_deletion(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(deletions(user.object_id().shard(USER_JOB_SHARDS)), format_args!("{environment}#{user}"))
+/// Partitions of the index `listing` that list unfinished jobs of a kind, of all environments.
+pub fn user_jobs(kind: JobKind) -> impl Iterator<Item = String> {
+    (0..USER_JOB_SHARDS).map(move |shard| user_jobs_shard(kind, shard))
 }
 
-/// Key of the job after a change of a user's status.
-pub fn status_change(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(format_args!("env#{environment}#status-changes"), format_args!("status-change#{user}"))
-}
-
-/// Partition of the index `listing` that lists status changes of all environments.
-pub fn status_changes(shard: u32) -> String {
-    format!("status-changes#{shard}")
-}
-
-/// Entry of an unfinished status change in the index `listing`.
-pub fn listed_status_change(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(status_changes(user.object_id().shard(USER_JOB_SHARDS)), format_args!("{environment}#{user}"))
-}
-
-/// Key of the erasure of a user's errors and events.
-pub fn erasure(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(format_args!("env#{environment}#erasures"), format_args!("erasure#{user}"))
-}
-
-/// Partition of the index `listing` that lists erasures of all environments.
-pub fn erasures(shard: u32) -> String {
-    format!("erasures#{shard}")
-}
-
-/// Entry of an unfinished erasure in the index `listing`.
-pub fn listed_erasure(environment: EnvironmentId, user: UserId) -> Key {
-    Key::new(erasures(user.object_id().shard(USER_JOB_SHARDS)), format_args!("{environment}#{user}"))
+/// Entry of an unfinished job in the index `listing`.
+pub fn listed_user_job(JobId { kind, environment, user }: JobId) -> Key {
+    let shard = user.object_id().shard(USER_JOB_SHARDS);
+    Key::new(user_jobs_shard(kind, shard), format_args!("{environment}#{user}"))
 }
 
 /// Partition of the index `listing` that lists users of an environment.

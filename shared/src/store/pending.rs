@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{
     errors::Retention,
-    health::Backlog,
+    health::{Backlog, BacklogCount},
     keys::{self, Key},
     table::{
         Condition, Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item, text,
@@ -269,9 +269,11 @@ impl PendingDeliveries {
         let FoundDeliveries { readable, unreadable } = parse(route, items);
         let found = [readable, unreadable].concat();
         let earliest_due = found.iter().map(|pending| pending.next_attempt_at).min();
-        let oldest = found.iter().map(|pending| pending.pending_since).min();
-        let count = i64::try_from(found.len()).unwrap_or(i64::MAX);
-        Ok(Backlog { earliest_due, counted: ends.is_empty().then_some((count, oldest)) })
+        let count = BacklogCount {
+            pending: i64::try_from(found.len()).unwrap_or(i64::MAX),
+            pending_since: found.iter().map(|pending| pending.pending_since).min(),
+        };
+        Ok(Backlog { earliest_due, counted: ends.is_empty().then_some(count) })
     }
 
     /// Stores merged deliveries and removes those that were merged into them. Fails if one of them

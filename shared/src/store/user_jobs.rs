@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     events::Outbox,
-    jobs::{self, Job},
+    jobs::{self, Job, JobId, JobKind},
     keys::{self, Key},
     table::{
         Condition, Delete, Item, Range, StoreError, TABLE, Table, Transacted, Update, attribute_text, readable, text,
@@ -98,25 +98,31 @@ pub struct StatusChange {
     pub seed: RequestSeed,
 }
 
+impl Job for Deletion {
+    fn id(&self) -> JobId {
+        JobId { kind: JobKind::Deletion, environment: self.environment_id, user: self.user_id }
+    }
+
+    fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+}
+
+impl Job for StatusChange {
+    fn id(&self) -> JobId {
+        JobId { kind: JobKind::StatusChange, environment: self.environment_id, user: self.user_id }
+    }
+
+    fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+}
+
 impl Job for UserJob {
-    fn kind(&self) -> &'static str {
+    fn id(&self) -> JobId {
         match self {
-            Self::Deletion(_) => "deletion",
-            Self::StatusChange(_) => "statusChange",
-        }
-    }
-
-    fn environment_id(&self) -> EnvironmentId {
-        match self {
-            Self::Deletion(job) => job.environment_id,
-            Self::StatusChange(job) => job.environment_id,
-        }
-    }
-
-    fn user_id(&self) -> UserId {
-        match self {
-            Self::Deletion(job) => job.user_id,
-            Self::StatusChange(job) => job.user_id,
+            Self::Deletion(job) => job.id(),
+            Self::StatusChange(job) => job.id(),
         }
     }
 
@@ -153,32 +159,26 @@ impl UserJobs {
     /// Returns the unfinished jobs, at most 80,000, of environments in turn. One query per megabyte
     /// of each of eight partitions.
     pub async fn open(&self) -> Result<Vec<UserJob>, StoreError> {
-        let shards = || 0..keys::USER_JOB_SHARDS;
-        let partitions: Vec<String> = shards().map(keys::deletions).chain(shards().map(keys::status_changes)).collect();
-        jobs::open(&self.directory, &partitions).await
+        jobs::open(&self.directory, &[JobKind::Deletion, JobKind::StatusChange]).await
     }
 
     /// Returns whether a job after a change of a user's status is neither complete nor replaced by
     /// that of a later change. One read.
     pub async fn is_open(&self, job: &StatusChange) -> Result<bool, StoreError> {
-        let stored = self.status_change(job.environment_id, job.user_id).await?;
+        let stored = self.status_change(job.id()).await?;
         Ok(stored.is_some_and(|stored| stored.started_at == job.started_at))
     }
 
     /// Returns the open change of a user's status. Nothing runs one that is damaged.
-    async fn status_change(
-        &self,
-        environment: EnvironmentId,
-        user: UserId,
-    ) -> Result<Option<StatusChange>, StoreError> {
-        Ok(self.directory.get_item(&keys::status_change(environment, user)).await?.and_then(readable))
+    async fn status_change(&self, id: JobId) -> Result<Option<StatusChange>, StoreError> {
+        Ok(self.directory.get_item(&keys::user_job(id)).await?.and_then(readable))
     }
 
     /// Completes a job after a change of a user's status, unless the status has changed again. One
     /// write.
     pub async fn complete_status_change(&self, job: &StatusChange) -> Result<(), StoreError> {
         let unchanged = Condition::equals("startedAt", text(job.started_at));
-        let key = keys::status_change(job.environment_id, job.user_id);
+        let key = keys::user_job(job.id());
         self.directory.delete(Delete::of(&key).when(unchanged)).await.map(|_| ())
     }
 
@@ -186,7 +186,7 @@ impl UserJobs {
     /// anything is deleted. The first time one query per megabyte of workflow pointers, of
     /// credentials and of installations, and one write.
     pub async fn count(&self, job: &Deletion) -> Result<OwnedCounts, StoreError> {
-        let key = keys::deletion(job.environment_id, job.user_id);
+        let key = keys::user_job(job.id());
         // The job of a stream record is as old as the record.
         let stored: Option<Deletion> = self.directory.get(&key).await?;
         if let Some(counts) = stored.and_then(|job| job.counts) {
@@ -256,10 +256,10 @@ impl UserJobs {
     /// user's status may still store events, which come before the receipt. One read and one
     /// transaction.
     pub async fn complete_deletion(&self, job: &Deletion, receipt: &[Event]) -> Result<(), StoreError> {
-        if self.status_change(job.environment_id, job.user_id).await?.is_some() {
+        if self.status_change(JobId { kind: JobKind::StatusChange, ..job.id() }).await?.is_some() {
             return Err(StoreError::Busy("a change of the user's status is not complete".into()));
         }
-        let delete = Delete::existing(&keys::deletion(job.environment_id, job.user_id));
+        let delete = Delete::existing(&keys::user_job(job.id()));
         let events = self.outbox.prepare(receipt)?;
         // Refused if another run has completed it.
         let (Transacted::Committed | Transacted::Refused(_)) =

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     erasures::Erasure,
     events::Outgoing,
+    jobs::{self, JobId, JobKind},
     keys,
     table::{
         Access, Condition, Delete, Filter, Item, LISTING, Page, PageRequest, Place, Put, Range, ReadWrite, Refused,
@@ -216,12 +217,9 @@ impl Users {
     /// false if the user has changed. One transaction.
     pub async fn delete(&self, user: &User, deletion: &Deletion, events: Outgoing<'_>) -> Result<bool, StoreError> {
         let environment = deletion.environment_id;
-        let listed = keys::listed_deletion(environment, user.user_id);
-        let listing = [("listPk", listed.pk), ("listSk", listed.sk)];
-        let job = to_item("deletion", &keys::deletion(environment, user.user_id), deletion, &listing)?;
         let unchanged = Condition::equals("version", number(user.version));
         let key = keys::user(environment, user.user_id);
-        let mut writes = vec![Delete::of(&key).when(unchanged).into(), Put::new(job).into()];
+        let mut writes = vec![Delete::of(&key).when(unchanged).into(), Put::new(jobs::item(deletion)?).into()];
         writes.push(mark_deleted(&key)?);
         let claims = user.names().claims();
         writes.extend(claims.iter().map(|claim| delete_claim(environment, user.user_id, claim)));
@@ -237,21 +235,18 @@ impl Users {
         change: &StatusChange,
         events: Outgoing<'_>,
     ) -> Result<bool, StoreError> {
-        let StatusChange { environment_id, user_id, .. } = change;
-        let listed = keys::listed_status_change(*environment_id, *user_id);
-        let listing = [("listPk", listed.pk), ("listSk", listed.sk)];
-        let job = to_item("statusChange", &keys::status_change(*environment_id, *user_id), change, &listing)?;
         let unchanged = Condition::equals("version", number(before.version));
-        let user = Put::new(user_item(*environment_id, after)?).when(unchanged);
-        Ok(self.0.transact_with_events(vec![user.into(), Put::new(job).into()], events).await?.is_committed())
+        let user = Put::new(user_item(change.environment_id, after)?).when(unchanged);
+        Ok(self
+            .0
+            .transact_with_events(vec![user.into(), Put::new(jobs::item(change)?).into()], events)
+            .await?
+            .is_committed())
     }
 
     /// Stores the job that erases the errors and events of a user. One write.
     pub async fn start_erasure(&self, erasure: &Erasure) -> Result<(), StoreError> {
-        let key = keys::erasure(erasure.environment_id, erasure.user_id);
-        let listed = keys::listed_erasure(erasure.environment_id, erasure.user_id);
-        let item = to_item("erasure", &key, erasure, &[("listPk", listed.pk), ("listSk", listed.sk)])?;
-        self.0.put(Put::new(item)).await.map(|_| ())
+        self.0.put(Put::new(jobs::item(erasure)?)).await.map(|_| ())
     }
 }
 
@@ -291,7 +286,8 @@ impl<A: Access> Users<A> {
     /// Returns the start of the last erasure of a user's records, if a request from before it can
     /// still be repeated. One read.
     pub async fn erased_at(&self, environment: EnvironmentId, user: UserId) -> Result<Option<Timestamp>, StoreError> {
-        let erasure: Option<Erasure> = self.0.get(&keys::erasure(environment, user)).await?;
+        let erasure: Option<Erasure> =
+            self.0.get(&keys::user_job(JobId { kind: JobKind::Erasure, environment, user })).await?;
         Ok(erasure.map(|erasure| erasure.started_at))
     }
 

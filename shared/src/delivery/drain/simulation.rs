@@ -12,7 +12,6 @@ use futures_util::FutureExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::delivery::recorder::AttemptedBatch;
 use crate::domain::{
     delivery::{Attempt, DeliveryStatus, Failure, Outcome, RETRY_SCHEDULE_SECS},
     destination::{BusAccess, EventBridge, Filter, Target, Verification, errors_only},
@@ -22,6 +21,7 @@ use crate::domain::{
     record::{Record, RecordRef},
     request_seed::RequestSeed,
 };
+use crate::{delivery::recorder::AttemptedBatch, store::health::BacklogCount};
 
 /// Behavior of the receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -401,8 +401,11 @@ impl DrainStore for World {
         self.perform(|| {
             let pending = self.pending.borrow();
             let earliest_due = pending.keys().next().map(|(due, _)| *due);
-            let oldest = pending.values().map(|delivery| delivery.pending_since).min();
-            Backlog { earliest_due, counted: i64::try_from(pending.len()).ok().map(|count| (count, oldest)) }
+            let count = BacklogCount {
+                pending: i64::try_from(pending.len()).unwrap(),
+                pending_since: pending.values().map(|delivery| delivery.pending_since).min(),
+            };
+            Backlog { earliest_due, counted: Some(count) }
         })
     }
 
@@ -423,8 +426,8 @@ impl DrainStore for World {
             }
             health.leased_until = None;
             health.wake_at = wake_at;
-            if let Some((count, oldest)) = backlog.counted {
-                (health.pending, health.pending_since) = (count, oldest.or(health.pending_since));
+            if let Some(BacklogCount { pending, pending_since }) = backlog.counted {
+                (health.pending, health.pending_since) = (pending, pending_since.or(health.pending_since));
             }
             if backlog.earliest_due.is_none() {
                 (health.pending_since, health.outage_since) = (None, None);

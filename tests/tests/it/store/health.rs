@@ -14,7 +14,7 @@ use tenon::{
     store::{
         Table,
         destinations::Destinations,
-        health::{Backlog, HealthStore, ReleaseOutcome, Reset},
+        health::{Backlog, BacklogCount, HealthStore, ReleaseOutcome, Reset},
         records::Records,
     },
 };
@@ -190,7 +190,7 @@ async fn damaged_health_does_not_keep_a_drain_from_releasing_its_lease() {
 
     let lease = health_store.acquire_lease(route, now, now + Duration::from_secs(75)).await.unwrap().unwrap();
     let health = health_store.get(route).await.unwrap();
-    let nothing = Backlog { earliest_due: None, counted: Some((0, None)) };
+    let nothing = Backlog { earliest_due: None, counted: Some(BacklogCount { pending: 0, pending_since: None }) };
     let released = health_store.release(route, &lease, Some(health.backlog_version), nothing, None).await.unwrap();
     assert_eq!((released, health.backlog_version), (ReleaseOutcome::Released, 3));
 }
@@ -210,11 +210,12 @@ async fn drain_lease_is_exclusive_and_ends_only_when_all_is_seen() {
         "another drain holds the lease"
     );
 
-    let empty = Backlog { earliest_due: None, counted: Some((0, None)) };
+    let empty = Backlog { earliest_due: None, counted: Some(BacklogCount { pending: 0, pending_since: None }) };
     health_store.record(route, &health, &waits, now).await.unwrap();
     let released = health_store.release(route, &lease, Some(health.backlog_version), empty, None).await.unwrap();
     assert_eq!(released, ReleaseOutcome::BacklogChanged, "a delivery became pending in the meantime");
-    let backlog = Backlog { earliest_due: Some(later(9)), counted: Some((2, Some(now))) };
+    let backlog =
+        Backlog { earliest_due: Some(later(9)), counted: Some(BacklogCount { pending: 2, pending_since: Some(now) }) };
     let released =
         health_store.release(route, &lease, Some(health.backlog_version + 1), backlog, Some(later(9))).await.unwrap();
     assert_eq!(released, ReleaseOutcome::Released);

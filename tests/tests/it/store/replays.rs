@@ -12,7 +12,11 @@ use tenon::{
         timestamp::Timestamp,
     },
     start::{FromAws, connect},
-    store::{PageRequest, Table, health::Backlog, replays::Replays},
+    store::{
+        PageRequest, Table,
+        health::{Backlog, BacklogCount},
+        replays::Replays,
+    },
 };
 use tests::{Calls, aws, crash::Crash, delivery_harness::DeliveryHarness, setting};
 
@@ -67,7 +71,8 @@ async fn deliveries_that_an_interrupted_step_queued_are_found_by_the_sweep() {
             let health_store = &replayer.health_store;
             let now = Timestamp::now() + Duration::from_secs(100);
             let lease = health_store.acquire_lease(route, now, now + DAY).await.unwrap().unwrap();
-            let nothing = Backlog { earliest_due: None, counted: Some((0, None)) };
+            let nothing =
+                Backlog { earliest_due: None, counted: Some(BacklogCount { pending: 0, pending_since: None }) };
             let version = health_store.get(route).await.unwrap().backlog_version;
             health_store.release(route, &lease, Some(version), nothing, None).await.unwrap();
             assert!(!is_found().await);
