@@ -6,8 +6,6 @@ until Ctrl-C. `make demo` repeats the demonstration. `make status` shows deliver
 
 import fcntl
 import json
-import os
-import shlex
 import shutil
 import signal
 import sys
@@ -19,8 +17,9 @@ import stack
 import status
 from demo import Demonstration
 from emulator import Emulator
+from paths import LOCAL
+from settings import local_settings, write_settings
 from shop import Shop
-from stack import LOCAL, SETTINGS, saved_settings
 from terminal import BOLD, DIM, PLAIN
 
 STATE = LOCAL / "run"
@@ -73,7 +72,7 @@ def run() -> None:
         saved.unlink(missing_ok=True)
         shutil.rmtree(STATE / "state", ignore_errors=True)
     # Before what takes long: its port may be invalid or in use.
-    shop = Shop(shop_settings)
+    shop = Shop(local_settings)
     local = emulator.start(STATE, persist=True, preferred_port=PORT)
     saved.unlink(missing_ok=True)
     deployed = started = False
@@ -123,12 +122,6 @@ def deploy(local: Emulator) -> stack.Stack:
     return found
 
 
-def shop_settings() -> tuple[str, str]:
-    """Returns the URL and the back-end key of the last demonstration."""
-    settings = saved_settings()
-    return settings["TENON_URL"], settings["TENON_BACKEND_KEY"]
-
-
 def demonstrate(local: Emulator, shop: str, found: stack.Stack | None = None) -> None:
     """Demonstrates the main flow, and writes and prints the settings."""
     settings = Demonstration(local, found or stack.describe(local)).run() | {"TENON_SHOP_URL": shop}
@@ -141,19 +134,6 @@ def running() -> Emulator:
     if not RUNNING.exists() or _lock():
         sys.exit("The local stack is not running. Start it with `make run`.")
     return Emulator(json.loads(RUNNING.read_text())["port"], (STATE / "root-secret").read_text(), None)
-
-
-def write_settings(settings: dict[str, str]) -> None:
-    """Writes the settings for scripts to a file that only its owner can read."""
-    new = SETTINGS.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        # Keys must not reach a proxy.
-        exported = settings | {name: os.environ[name] for name in emulator.WITHOUT_PROXY}
-        file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in exported.items())
-    # Atomically: the shop and scripts may read the file at any time.
-    new.replace(SETTINGS)
 
 
 def print_settings(settings: dict[str, str]) -> None:

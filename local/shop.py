@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from emulator import free_port
 from serving import Serving
-from tail import settings
+from settings import settings
 from tenon import Api, check_url, is_local
 
 FILES = Path(__file__).with_name("shop")

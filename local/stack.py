@@ -19,14 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from emulator import REGION, Emulator
-from paths import ROOT, TARGET, function_names
+from paths import LOCAL, ROOT, TARGET, function_names
 from samcli.yamlhelper import yaml_parse
 
-LOCAL = ROOT / ".local"
 # Files on which the deployment depends besides the template, the functions and this file.
 DEPLOYED_WITH = (ROOT / "local/requirements.txt", *(ROOT / "local/patches").rglob("*.py"))
-# Settings of the local run, for scripts.
-SETTINGS = LOCAL / "env"
 STACK = "tenon"
 # Architecture of this machine, for which the functions are built.
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
@@ -38,13 +35,6 @@ class Stack:
 
     url: str
     outputs: dict[str, str]
-
-
-def saved_settings() -> dict[str, str]:
-    """Returns the settings of the local run, or none if it never ran."""
-    lines = SETTINGS.read_text().splitlines() if SETTINGS.exists() else []
-    settings = (line.removeprefix("export ").partition("=") for line in lines)
-    return {name: "".join(shlex.split(value)) for name, _, value in settings}
 
 
 def collect(folder: Path) -> str:

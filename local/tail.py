@@ -6,9 +6,7 @@ Errors that an engine records later are available from `GET /logs`.
 """
 
 import contextlib
-import functools
 import http.client
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,7 +16,7 @@ from operator import itemgetter
 from typing import Any
 from urllib.parse import urlencode
 
-from stack import saved_settings
+from settings import follows_local_run, settings
 from tenon import Api, check_url
 from terminal import BOLD, DIM, PLAIN
 
@@ -149,22 +147,6 @@ def show(feeds: list[Feed]) -> None:
     found = [(created_at(record), feed.line(record)) for feed in feeds for record in feed.read()]
     for _, line in sorted(found, key=itemgetter(0)):
         print(line, flush=True)
-
-
-@functools.cache
-def follows_local_run() -> bool:
-    """Returns whether the local run is followed: without a URL, or in a shell with its settings."""
-    own = {name: os.environ.get(name) for name in ("TENON_URL", "TENON_BACKEND_KEY")}
-    return own["TENON_URL"] is None or own.items() <= saved_settings().items()
-
-
-def settings() -> tuple[str, str]:
-    """Returns the API's URL and the back-end key."""
-    found = os.environ | (saved_settings() if follows_local_run() else {})
-    try:
-        return found["TENON_URL"].rstrip("/"), found["TENON_BACKEND_KEY"]
-    except KeyError as missing:
-        sys.exit(f"{missing.args[0]} is not set. Start `make run`, or set TENON_URL and TENON_BACKEND_KEY.")
 
 
 def created_at(record: Json) -> datetime:

@@ -5,19 +5,22 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from emulator import Emulator
-from stack import Stack
+
+# Importing it takes long, because of the SAM CLI, which clients of the API do not need.
+if TYPE_CHECKING:
+    from stack import Stack
 
 
-def make_environment(emulator: Emulator, stack: Stack, name: str, kind: str) -> str:
+def make_environment(emulator: Emulator, stack: "Stack", name: str, kind: str) -> str:
     """Creates an environment and returns its id."""
     return invoke(emulator, stack.outputs["EnvironmentsCreate"], {"name": name, "kind": kind})["environmentId"]
 
 
-def make_key(emulator: Emulator, stack: Stack, environment: str, name: str, scopes: list[str]) -> str:
+def make_key(emulator: Emulator, stack: "Stack", environment: str, name: str, scopes: list[str]) -> str:
     """Creates an API key of an environment and returns it in plain text."""
     payload = {"environmentId": environment, "name": name, "scopes": scopes}
     return invoke(emulator, stack.outputs["KeysCreate"], payload)["key"]

@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from tail import Feed, error_line, event_line, follows_local_run, settings, show
+from settings import follows_local_run, settings
+from tail import Feed, error_line, event_line, show
 from tenon import Api, Response
 
 USER, WORKFLOW, KEY = ("6b052e443aadb2a32613736d", "6b052e463aadb2a326137370", "6b052e433aadb2a32613736a")
@@ -89,7 +90,7 @@ def test_a_local_stack_that_is_replaced_is_waited_for(
     feeds = [Feed(api, "/logs", "errors", error_line, has_started=True)]
     api.failures = {"/logs": Response(404, {"message": "Not Found"})}
     saved = {"TENON_URL": "http://127.0.0.1:1/v1", "TENON_BACKEND_KEY": "former"}
-    monkeypatch.setattr("tail.saved_settings", lambda: saved)
+    monkeypatch.setattr("settings.saved_settings", lambda: saved)
 
     def follow(**own: str) -> None:
         for name in saved:
