@@ -17,7 +17,7 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from paths import ROOT
+from paths import CODE_URI, ROOT, refer_to_zips
 from sbom import sbom
 
 # Rust target, and machine type in the header of a binary (`e_machine` of ELF).
@@ -50,7 +50,7 @@ def main() -> None:
     template = (ROOT / "template.yaml").read_text()
     if f"Release: {{Tenon: {{Version: {version}}}}}" not in template:
         sys.exit(f"The mapping Release of template.yaml must have the version of Cargo.toml, {version}.")
-    names = sorted(re.findall(r"CodeUri: target/lambda/(\w+)/", template))
+    names = sorted(CODE_URI.findall(template))
 
     def zipped(name: str) -> bytes:
         return zip_function(arguments.functions / name / "bootstrap", machine)
@@ -99,8 +99,7 @@ def zip_function(binary: Path, machine: int) -> bytes:
 
 def packaged_template(template: str, architecture: str) -> str:
     """Returns the template with the functions of the package, for their architecture only."""
-    template = re.sub(r"CodeUri: target/lambda/(\w+)/", r"CodeUri: functions/\1.zip", template)
-    return template.replace(
+    return refer_to_zips(template).replace(
         "    Default: arm64\n    AllowedValues: [arm64, x86_64]\n",
         f"    Default: {architecture}\n    AllowedValues: [{architecture}]\n",
     )

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -19,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from emulator import REGION, Emulator
-from paths import LOCAL, ROOT, TARGET, function_names
+from paths import LOCAL, ROOT, TARGET, function_names, refer_to_zips
 from samcli.yamlhelper import yaml_parse
 
 # Files on which the deployment depends besides the template, the functions and this file.
-DEPLOYED_WITH = (ROOT / "local/requirements.txt", *(ROOT / "local/patches").rglob("*.py"))
+DEPLOYED_WITH = (ROOT / "local/requirements.txt", ROOT / "local/paths.py", *(ROOT / "local/patches").rglob("*.py"))
 STACK = "tenon"
 # Architecture of this machine, for which the functions are built.
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
@@ -61,9 +60,8 @@ def collect(folder: Path) -> str:
     # Compression releases the interpreter's lock.
     with ThreadPoolExecutor() as threads:
         list(threads.map(functools.partial(_collect_function, folder / "functions"), names, functions))
-    collected = re.sub(r"CodeUri: target/lambda/(\w+)/", r"CodeUri: functions/\1.zip", template)
     # The SAM CLI reads the template seven times, and YAML takes a second each time.
-    (folder / "template.json").write_text(json.dumps(yaml_parse(collected)))
+    (folder / "template.json").write_text(json.dumps(yaml_parse(refer_to_zips(template))))
     deployment = [file.read_bytes() for file in sorted((Path(__file__), *DEPLOYED_WITH))]
     return hashlib.sha256(b"".join([template.encode(), *functions, *deployment])).hexdigest()
 
