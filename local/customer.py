@@ -3,7 +3,6 @@
 An AWS account with an event bus, a rule, a queue and access keys, and an endpoint for webhooks.
 """
 
-import http.server
 import json
 import os
 import queue
@@ -17,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
-from serving import Serving
+from serving import Request, Response, Server
 
 
 @dataclass
@@ -97,46 +96,24 @@ def make_bus(emulator: Emulator, name: str) -> Bus:
     return Bus(emulator, name, url)
 
 
-@dataclass
-class Received:
-    """Request that an endpoint received, with header names in lower case."""
-
-    headers: dict[str, str]
-    body: bytes
-
-
-class Endpoint(Serving):
+class Endpoint(Server):
     """HTTP endpoint on loopback. Returns the given statuses in order, then repeats the last one."""
 
+    methods = ("POST",)
+
     def __init__(self, answers: list[int]) -> None:
-        received: queue.Queue[Received] = queue.Queue()
-        self.received, self.answers = received, list(answers)
-        remaining, lock = self.answers, threading.Lock()
+        super().__init__()
+        self.url = f"{self.origin}/errors"
+        self.received, self.answers, self.lock = queue.Queue[Request](), list(answers), threading.Lock()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                received.put(Received({name.lower(): value for name, value in self.headers.items()}, body))
-                with lock:
-                    status = remaining.pop(0) if len(remaining) > 1 else remaining[0]
-                self.send_response(status)
-                self.end_headers()
+    def respond(self, request: Request) -> Response:
+        """Returns the next status."""
+        self.received.put(request)
+        with self.lock:
+            status = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return Response(status, {}, b"")
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            # A drain opens 40 concurrent connections. Refused ones would be retried for seconds.
-            request_queue_size = 128
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-
-    @property
-    def url(self) -> str:
-        """URL of the endpoint."""
-        return f"http://127.0.0.1:{self.server.server_port}/errors"
-
-    def receive(self, seconds: float) -> Received | None:
+    def receive(self, seconds: float) -> Request | None:
         """Returns the next request that arrives within a time, or None."""
         try:
             return self.received.get(timeout=seconds)

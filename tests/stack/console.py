@@ -1,9 +1,6 @@
-"""The console in a browser, as an operator uses it, and the customer's side of its tests."""
+"""The console in a browser, as an operator uses it."""
 
 import contextlib
-import http.server
-import itertools
-import math
 import os
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -15,7 +12,7 @@ import tenon
 from browser import USE, Browser, act
 from deployed import Environment
 from emulator import Emulator
-from serving import Serving
+from receiver import Receiver
 from stack import Stack
 from waiting import wait
 
@@ -142,39 +139,6 @@ return [
   ...innerWidth < 500 ? scrolling.map((element) => `scrolls sideways: ${element.outerHTML.slice(0, 200)}`) : [],
   ...document.documentElement.scrollWidth > innerWidth ? ["the page scrolls sideways"] : [],
 ];"""
-
-
-class Receiver(Serving):
-    """Webhook endpoint on loopback, whose response can be changed."""
-
-    def __init__(self, status: int = 200, response: str = "", pauses_from: int | None = None) -> None:
-        self.status, self.response, self.ids = status, response, list[str]()
-        # Number of the request from which on it asks for a pause of an hour.
-        requests = itertools.count(1)
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["content-length"]))
-                if receiver.status == HTTPStatus.OK:
-                    receiver.ids.append(self.headers["webhook-id"])
-                body = receiver.response.encode()
-                self.send_response(receiver.status)
-                self.send_header("content-length", str(len(body)))
-                if next(requests) >= (pauses_from or math.inf):
-                    self.send_header("retry-after", "3600")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            # A drain opens 40 concurrent connections. Refused ones would be retried for seconds.
-            request_queue_size = 128
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
 
 
 class Console:

@@ -179,11 +179,11 @@ class Site:
 
     def __init__(self, browser: Browser, environment: Environment, api: str) -> None:
         self.browser, self.environment, self.api = browser, environment, api
-        self.front = Front(api)
+        self.front = Front(api).start()
         scripts = {"/host.js": HOST_SCRIPT.replace("{front}", self.front.origin), "/raw.js": RAW_SCRIPT}
         # The other host is of another site than the API, so that its frames have a process of their
         # own. The log of the driver does not contain their console.
-        self.host, self.other = Host("127.0.0.1", scripts), Host("localhost", scripts)
+        self.host, self.other = Host("127.0.0.1", scripts).start(), Host("localhost", scripts).start()
         self.users = 0
 
     def new_user(self, environment: Environment | None = None) -> User:

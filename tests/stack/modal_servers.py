@@ -3,14 +3,13 @@
 The proxy causes faults: refused tokens, slow responses and closed connections.
 """
 
-import http.server
 import threading
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from http import HTTPMethod
-from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
+from typing import Literal
+
+from serving import Request, Response, Server
 
 HOST = """<!doctype html><html lang=en><meta charset=utf-8><title>Host</title>
 <meta name=viewport content="width=device-width, initial-scale=1"><meta name=color-scheme content="light dark">
@@ -54,35 +53,6 @@ window.embed = (url) => {
 """
 
 
-class Request(NamedTuple):
-    """Request of a browser."""
-
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def line(self) -> str:
-        """Method and path."""
-        return f"{self.method} {self.path}"
-
-
-class Response(NamedTuple):
-    """Response to a browser."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @classmethod
-    def of(cls, content: str, kind: str = "text/html", status: int = 200, **headers: str) -> "Response":
-        """Creates a response with a text."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return cls(status, {"content-type": f"{kind}; charset=utf-8", **named}, content.encode())
-
-
 # Refusals of API Gateway, which are not problem documents.
 UNAUTHORIZED = Response.of('{"message": "Unauthorized"}', "application/json", 401)
 
@@ -98,35 +68,6 @@ EXPIRED = Response.of(
 INVALID = Response.of(
     '{"status": 422, "errors": [{"pointer": "", "detail": "is wrong"}]}', "application/problem+json", 422
 )
-
-
-class Server:
-    """HTTP server of one origin."""
-
-    def __init__(self, host: str) -> None:
-        def serve(handler: http.server.BaseHTTPRequestHandler) -> None:
-            url = urlsplit(handler.path)
-            headers = {name.lower(): value for name, value in handler.headers.items()}
-            body = handler.rfile.read(int(headers.get("content-length", 0)))
-            response = self.respond(Request(handler.command, url.path, url.query, headers, body))
-            if response:
-                handler.send_response(response.status)
-                for name, value in response.headers.items():
-                    handler.send_header(name, value)
-                handler.send_header("content-length", str(len(response.body)))
-                handler.end_headers()
-                handler.wfile.write(response.body)
-
-        methods = {f"do_{method}": serve for method in HTTPMethod}
-        silent = {"log_message": lambda *_: None}
-        handler = type("Handler", (http.server.BaseHTTPRequestHandler,), methods | silent)
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        self.origin = f"http://{host}:{self.server.server_port}"
-
-    def respond(self, request: Request) -> Response | None:
-        """Returns the response to a request. Without one, the connection is closed."""
-        raise NotImplementedError
 
 
 # The connection is closed before or after the request was forwarded, or not at all.
@@ -151,7 +92,7 @@ class Front(Server):
     def __init__(self, api: str) -> None:
         self.api, self.requests, self.faults = api, list[Request](), list[Fault]()
         self.lock = threading.Lock()
-        super().__init__("127.0.0.1")
+        super().__init__()
 
     def fault(self, start: str, outcome: Response | Outcome, times: int = 1000) -> None:
         """Changes the outcome of the next requests, except those of the page and the script."""

@@ -1,14 +1,12 @@
 """A page that uses sdk/tenon.js, with a page of the tests instead of `/modal`."""
 
-import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from browser import Browser
+from serving import Request, Response, Server
 from waiting import wait
 
 import sdk
@@ -83,46 +81,31 @@ EARLY = """<!doctype html><html lang=en><meta charset=utf-8><title>Early</title>
 EARLY_SCRIPT = """Object.assign(document.querySelector("tenon-modal"),
   { token: () => "an.early.token", theme: "light", prefill: { settings: { region: "eu" } } });"""
 
-OPEN = threading.Event()
 
-OPEN.set()
-
-
-@dataclass
-class Site:
+class Site(Server):
     """Server of one origin."""
 
-    # Content type and body by path.
-    pages: dict[str, tuple[str, str]] = field(default_factory=dict)
-    # Headers of responses by path.
-    headers: dict[str, dict[str, str]] = field(default_factory=dict)
-    # Request headers by path.
-    requests: dict[str, dict[str, str]] = field(default_factory=dict)
-    # Responses that wait, by path.
-    held: dict[str, threading.Event] = field(default_factory=dict)
+    methods = ("GET",)
 
-    def __post_init__(self) -> None:
-        site = self
+    def __init__(self) -> None:
+        super().__init__()
+        # Content type and body by path.
+        self.pages = dict[str, tuple[str, str]]()
+        # Headers of responses by path.
+        self.headers = dict[str, dict[str, str]]()
+        # Request headers by path.
+        self.requests = dict[str, dict[str, str]]()
+        # Responses that wait, by path.
+        self.held = dict[str, threading.Event]()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                path = urlsplit(self.path).path
-                site.requests[path] = {name.lower(): value for name, value in self.headers.items()}
-                site.held.get(path, OPEN).wait(60)
-                kind, body = site.pages.get(path, ("text/plain", "not found"))
-                self.send_response(200 if path in site.pages else 404)
-                self.send_header("content-type", f"{kind}; charset=utf-8")
-                for name, value in site.headers.get(path, {}).items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = server.server_port
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    def respond(self, request: Request) -> Response:
+        """Returns the page of the path."""
+        path = request.path
+        self.requests[path] = request.headers
+        if path in self.held:
+            self.held[path].wait(60)
+        kind, body = self.pages.get(path, ("text/plain", "not found"))
+        return Response.of(body, kind, 200 if path in self.pages else 404, **self.headers.get(path, {}))
 
     def hold(self, path: str) -> threading.Event:
         """Delays the responses of a path until the returned event is set."""
@@ -134,11 +117,12 @@ class Host:
     """The host page in a browser, and the servers behind it."""
 
     def __init__(self, browser: Browser) -> None:
-        self.browser, self.site, self.service, self.foreign_site = browser, Site(), Site(), Site()
+        self.browser = browser
+        self.site, self.service, self.foreign_site = (Site().start() for _ in range(3))
         # Of the site of the frames: focus and scripts move between processes with delay otherwise.
-        self.url = f"http://127.0.0.1:{self.site.port}"
-        self.api = f"http://127.0.0.1:{self.service.port}"
-        self.foreign = f"http://127.0.0.1:{self.foreign_site.port}"
+        self.url = self.site.origin
+        self.api = self.service.origin
+        self.foreign = self.foreign_site.origin
         module, classic = (sdk.served(script) for script in (sdk.MODULE, sdk.CLASSIC))
         for base in ("", "/v1"):
             self.service.pages[f"{base}/tenon.js"] = ("text/javascript", module)

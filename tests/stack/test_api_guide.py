@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from customer import Endpoint, Received
+from customer import Endpoint
 from deployed import Environment
 from emulator import Emulator, free_port
 from guides import blocks, post, program, serving
 from paths import ROOT
+from serving import Request
 from stack import Stack
 
 # Variables that the shell examples set, for the examples in other languages.
@@ -34,7 +35,7 @@ def created(value: Any) -> Iterator[tuple[str, str]]:
 class GuideRun:
     """Result of the shell examples: their variables, and a request that the webhook received."""
 
-    def __init__(self, variables: dict[str, str], output: str, received: Received) -> None:
+    def __init__(self, variables: dict[str, str], output: str, received: Request) -> None:
         self.variables, self.output, self.received = variables, output, received
 
     def environment(self, **more: str) -> dict[str, str]:

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from browser import Browser
-from console import MARKUP, Console, Receiver
+from console import MARKUP, Console
 from emulator import Emulator
+from receiver import Receiver
 from stack import Stack
 from waiting import wait
 

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 import customer
 import pytest
 from browser import ENTER, ESCAPE, Browser
-from console import Console, Receiver
+from console import Console
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
+from receiver import Receiver
 from stack import Stack
 from waiting import PATIENCE, wait
 

@@ -10,9 +10,10 @@ from typing import Any
 import customer
 import pytest
 from browser import ESCAPE, Browser
-from console import LOOKS, Console, Receiver
+from console import LOOKS, Console
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from paths import ROOT
+from receiver import Receiver
 from stack import Stack
 from tenon import Api
 from waiting import wait

@@ -1,6 +1,5 @@
 """Runs the engines of docs/engine.md against the deployed stack, with users and a shop."""
 
-import http.server
 import json
 import os
 import time
@@ -16,7 +15,7 @@ import tenon
 from deployed import Environment, NewEnvironment
 from emulator import free_port
 from guides import post, program, serving
-from serving import Serving
+from serving import Request, Response, Server
 from stack import Stack
 from waiting import wait
 
@@ -45,31 +44,27 @@ STARTING = [
 ]
 
 
-class Shop(Serving):
+class Shop(Server):
     """Third party on loopback. Counts the requests of each token, and rejects some with 401."""
 
+    methods = ("GET",)
+
     def __init__(self) -> None:
-        requests: Counter[str] = Counter()
-        rejected: dict[str, Callable[[], object]] = {}
-        self.requests, self.rejected = requests, rejected
+        super().__init__()
+        self.requests = Counter[str]()
+        self.rejected = dict[str, Callable[[], object]]()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                token = self.headers["authorization"].removeprefix("Bearer ")
-                if token in rejected:
-                    rejected[token]()
-                requests[token] += 1
-                self.send_response(401 if token in rejected else 200)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    def respond(self, request: Request) -> Response:
+        """Counts a request, and rejects it if its token is rejected."""
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        if token in self.rejected:
+            self.rejected[token]()
+        self.requests[token] += 1
+        return Response(401 if token in self.rejected else 200, {}, b"")
 
     def data(self, token: str) -> dict[str, str]:
         """Returns the data of a credential with a token."""
-        return {"shop": f"http://127.0.0.1:{self.server.server_port}", "token": token}
+        return {"shop": self.origin, "token": token}
 
 
 class Customer:

@@ -7,7 +7,8 @@ import pytest
 from browser import ENTER, ESCAPE
 from deployed import NewEnvironment
 from modal import SHOP_ACCOUNT, Site, User, form_field
-from modal_servers import INVALID, Outcome, Response
+from modal_servers import INVALID, Outcome
+from serving import Response
 from waiting import wait
 
 

@@ -1,7 +1,8 @@
 """The page of an install link."""
 
 from modal import Site, User
-from modal_servers import FORBIDDEN, Response
+from modal_servers import FORBIDDEN
+from serving import Response
 
 
 def test_another_install_link_in_the_same_tab_is_read(site: Site, user: User) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from deployed import NewEnvironment
 from modal import SHOP, Site, User
-from modal_servers import Response
+from serving import Response
 from waiting import wait
 
 

@@ -4,7 +4,8 @@ import threading
 
 from deployed import NewEnvironment
 from modal import SHOP, SHOP_ACCOUNT, Site, User
-from modal_servers import EXPIRED, FORBIDDEN, UNAUTHORIZED, Response
+from modal_servers import EXPIRED, FORBIDDEN, UNAUTHORIZED
+from serving import Response
 from waiting import wait
 
 

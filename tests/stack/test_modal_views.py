@@ -4,7 +4,7 @@ import json
 
 from browser import ESCAPE
 from modal import SHOP_ACCOUNT, Site, User
-from modal_servers import Response
+from serving import Response
 from tenon import Api
 from waiting import wait
 
