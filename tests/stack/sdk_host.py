@@ -82,8 +82,8 @@ EARLY_SCRIPT = """Object.assign(document.querySelector("tenon-modal"),
   { token: () => "an.early.token", theme: "light", prefill: { settings: { region: "eu" } } });"""
 
 
-class Site(Server):
-    """Server of one origin."""
+class PageServer(Server):
+    """Server of the pages of one origin."""
 
     methods = ("GET",)
 
@@ -113,12 +113,12 @@ class Site(Server):
         return self.held[path]
 
 
-class Host:
+class HostPage:
     """The host page in a browser, and the servers behind it."""
 
     def __init__(self, browser: Browser) -> None:
         self.browser = browser
-        self.site, self.service, self.foreign_site = (Site().start() for _ in range(3))
+        self.site, self.service, self.foreign_site = (PageServer().start() for _ in range(3))
         # Of the site of the frames: focus and scripts move between processes with delay otherwise.
         self.url = self.site.origin
         self.api = self.service.origin

@@ -6,7 +6,7 @@ import subprocess
 import clients
 import pytest
 from browser import ESCAPE, Browser, WebDriverError
-from sdk_host import Host
+from sdk_host import HostPage
 from waiting import wait
 
 import sdk
@@ -15,13 +15,13 @@ SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups
 
 
 @pytest.fixture(scope="module")
-def session(browser: Browser) -> Host:
+def session(browser: Browser) -> HostPage:
     """The host page, for all tests of this file."""
-    return Host(browser)
+    return HostPage(browser)
 
 
 @pytest.fixture
-def host(session: Host) -> Host:
+def host(session: HostPage) -> HostPage:
     """The host page, newly loaded."""
     session.browser.resize(1000, 800)
     session.load()
@@ -29,7 +29,7 @@ def host(session: Host) -> Host:
     return session
 
 
-def test_page_starts_with_token_and_given_options(host: Host) -> None:
+def test_page_starts_with_token_and_given_options(host: HostPage) -> None:
     host.show()
     assert host.messages() == [{"type": "start", "token": "a.user.token-1", "options": {"inline": False}}]
     host.run("modal.close()")
@@ -47,13 +47,13 @@ def test_page_starts_with_token_and_given_options(host: Host) -> None:
     assert start == {"type": "start", "token": "a.user.token-2", "options": {**options, "inline": False}}
 
 
-def test_options_may_be_proxies(host: Host) -> None:
+def test_options_may_be_proxies(host: HostPage) -> None:
     host.run("show({ prefill: new Proxy({ settings: { region: 'eu' } }, {}), texts: undefined, mode: null })")
     [start] = host.messages()
     assert start["options"] == {"inline": False, "prefill": {"settings": {"region": "eu"}}}
 
 
-def test_frame_is_sandboxed_and_has_a_title(host: Host) -> None:
+def test_frame_is_sandboxed_and_has_a_title(host: HostPage) -> None:
     host.show(lang="en")
     script = "const f = document.querySelector('iframe'); return [f.getAttribute('sandbox'), f.title, f.referrerPolicy]"
     assert host.run(script) == [SANDBOX, "Integrations", "no-referrer"]
@@ -68,7 +68,7 @@ def test_frame_is_sandboxed_and_has_a_title(host: Host) -> None:
     assert host.run(named) == ["Apps", ""]
 
 
-def test_url_keeps_the_base_path(host: Host) -> None:
+def test_url_keeps_the_base_path(host: HostPage) -> None:
     own = host.url.replace(":", "%3A").replace("/", "%2F")
     urls = {
         "": "/modal",
@@ -90,13 +90,13 @@ def test_url_keeps_the_base_path(host: Host) -> None:
     assert host.run("return document.querySelector('iframe').src").startswith(f"{host.api}/v1/modal?")
 
 
-def test_url_names_the_origins_of_nested_pages(host: Host) -> None:
+def test_url_names_the_origins_of_nested_pages(host: HostPage) -> None:
     host.show(started=False, origins=[host.url, "https://portal.example.com", "https://intranet.example.com:8443"])
     origins = host.run("return new URL(document.querySelector('iframe').src).searchParams.getAll('origin')")
     assert origins == [host.url, "https://portal.example.com", "https://intranet.example.com:8443"]
 
 
-def test_ready_of_other_frames_is_ignored(host: Host) -> None:
+def test_ready_of_other_frames_is_ignored(host: HostPage) -> None:
     """A frame of another origin, and one of the API's origin that is not the modal's."""
     host.show(started=False, url=f"{host.api}/silent")
     script = (
@@ -117,7 +117,7 @@ def test_ready_of_other_frames_is_ignored(host: Host) -> None:
     assert host.messages("start", selector="dialog iframe")
 
 
-def test_ready_of_another_origin_in_the_frame_is_ignored(host: Host) -> None:
+def test_ready_of_another_origin_in_the_frame_is_ignored(host: HostPage) -> None:
     host.show(started=False, url=f"{host.api}/moved")
     with host.frame() as frame:
         frame.wait("return location.origin === arguments[0] && typeof ports === 'object'", host.foreign)
@@ -128,7 +128,7 @@ def test_ready_of_another_origin_in_the_frame_is_ignored(host: Host) -> None:
     assert wait(lambda: not host.is_open(), "closed")
 
 
-def test_other_messages_are_ignored(host: Host) -> None:
+def test_other_messages_are_ignored(host: HostPage) -> None:
     host.show(started=False, url=f"{host.api}/silent")
     with host.frame() as frame:
         frame.wait("return typeof ports === 'object'")
@@ -148,7 +148,7 @@ def test_other_messages_are_ignored(host: Host) -> None:
     assert host.run("return problems") == []
 
 
-def test_each_ready_gets_a_new_port_and_the_old_one_is_closed(host: Host) -> None:
+def test_each_ready_gets_a_new_port_and_the_old_one_is_closed(host: HostPage) -> None:
     host.show()
     with host.frame() as frame:
         frame.run("sayReady()")
@@ -164,7 +164,7 @@ def test_each_ready_gets_a_new_port_and_the_old_one_is_closed(host: Host) -> Non
     assert host.run("return closedPorts") == 2
 
 
-def test_reloaded_frame_starts_again(host: Host) -> None:
+def test_reloaded_frame_starts_again(host: HostPage) -> None:
     host.show()
     host.run("modal.setTheme('dark')")
     with host.frame() as frame:
@@ -174,7 +174,7 @@ def test_reloaded_frame_starts_again(host: Host) -> None:
     assert start["options"] == {"inline": False, "theme": "dark"}
 
 
-def test_token_function_is_called_while_the_page_loads(host: Host) -> None:
+def test_token_function_is_called_while_the_page_loads(host: HostPage) -> None:
     host.show(started=False, url=f"{host.api}/silent")
     assert host.run("return calls") == 1
     with host.frame() as frame:
@@ -184,7 +184,7 @@ def test_token_function_is_called_while_the_page_loads(host: Host) -> None:
     assert host.run("return calls") == 1
 
 
-def test_renewal_calls_the_function_again_but_not_twice_concurrently(host: Host) -> None:
+def test_renewal_calls_the_function_again_but_not_twice_concurrently(host: HostPage) -> None:
     host.run("""window.answers = [];
         show({ token: () => { calls += 1; return new Promise((resolve) => answers.push(resolve)); } })""")
     with host.frame() as frame:
@@ -202,7 +202,7 @@ def test_renewal_calls_the_function_again_but_not_twice_concurrently(host: Host)
     assert host.messages("token", 3)[2] == {"type": "token", "token": "token.number.two"}
 
 
-def test_failed_token_is_null_with_a_warning(host: Host) -> None:
+def test_failed_token_is_null_with_a_warning(host: HostPage) -> None:
     functions = {
         "() => { throw new Error('not signed in') }": "Error: not signed in",
         "() => Promise.reject(new Error('offline'))": "Error: offline",
@@ -226,7 +226,7 @@ def test_failed_token_is_null_with_a_warning(host: Host) -> None:
         assert not any("secret" in line for line in lines)
 
 
-def test_token_function_that_does_not_return_counts_as_failed(host: Host) -> None:
+def test_token_function_that_does_not_return_counts_as_failed(host: HostPage) -> None:
     host.load("/?patience=300")
     host.run("show({ token: () => { calls += 1; return calls === 1 ? new Promise(() => {}) : 'a.user.token' } })")
     assert host.messages("start")[0]["token"] is None
@@ -234,7 +234,7 @@ def test_token_function_that_does_not_return_counts_as_failed(host: Host) -> Non
     assert host.messages("token")[0]["token"] == "a.user.token"
 
 
-def test_token_appears_neither_in_the_page_nor_in_storage(host: Host) -> None:
+def test_token_appears_neither_in_the_page_nor_in_storage(host: HostPage) -> None:
     host.show()
     assert "token-1" not in host.run("return document.documentElement.outerHTML")
     assert "token-1" not in host.run(
@@ -242,7 +242,7 @@ def test_token_appears_neither_in_the_page_nor_in_storage(host: Host) -> None:
     )
 
 
-def test_events_reach_the_host_and_finished_has_the_last_change(host: Host) -> None:
+def test_events_reach_the_host_and_finished_has_the_last_change(host: HostPage) -> None:
     host.show()
     installed = {"integrationId": "shopify", "credentialIds": {"shopify": "c"}, "workflows": [], "status": "active"}
     deactivated = {"integrationId": "shopify", "workflowId": "w", "key": "orders"}
@@ -259,13 +259,13 @@ def test_events_reach_the_host_and_finished_has_the_last_change(host: Host) -> N
     assert not host.is_open()
 
 
-def test_finished_is_null_without_a_change(host: Host) -> None:
+def test_finished_is_null_without_a_change(host: HostPage) -> None:
     host.show()
     host.send({"type": "event", "name": "ready", "detail": {}}, {"type": "close"})
     assert host.run("return modal.finished") is None
 
 
-def test_failing_handler_of_the_host_does_not_stop_the_modal(host: Host) -> None:
+def test_failing_handler_of_the_host_does_not_stop_the_modal(host: HostPage) -> None:
     host.run("show({ on: { installed: fail, close: fail } })")
     host.messages("start")
     host.send({"type": "event", "name": "installed", "detail": {"integrationId": "a"}}, {"type": "close"})
@@ -274,7 +274,7 @@ def test_failing_handler_of_the_host_does_not_stop_the_modal(host: Host) -> None
     assert host.run("return problems") == ["Uncaught Error: bug of the host"] * 2
 
 
-def test_close_happens_once(host: Host) -> None:
+def test_close_happens_once(host: HostPage) -> None:
     host.show()
     host.run("modal.close(); modal.close();")
     host.settle()
@@ -284,7 +284,7 @@ def test_close_happens_once(host: Host) -> None:
     assert not host.is_open()
 
 
-def test_host_may_close_in_a_handler(host: Host) -> None:
+def test_host_may_close_in_a_handler(host: HostPage) -> None:
     host.run("show({ on: { ...on, ready: () => modal.close() } })")
     host.messages("start")
     host.send({"type": "event", "name": "ready", "detail": {}}, {"type": "renew"})
@@ -293,7 +293,7 @@ def test_host_may_close_in_a_handler(host: Host) -> None:
     assert host.run("return [events, calls, problems]") == [[["close", {}]], 1, []]
 
 
-def test_escape_closes_before_the_start_and_asks_the_page_after_it(host: Host) -> None:
+def test_escape_closes_before_the_start_and_asks_the_page_after_it(host: HostPage) -> None:
     host.show(started=False, url=f"{host.api}/silent")
     host.browser.press(ESCAPE)
     assert host.run("return events") == [["close", {}]]
@@ -314,7 +314,7 @@ def test_escape_closes_before_the_start_and_asks_the_page_after_it(host: Host) -
     assert host.run("return [document.querySelector('dialog').open, events.length]") == [True, 1]
 
 
-def test_frame_that_does_not_answer_is_removed(host: Host) -> None:
+def test_frame_that_does_not_answer_is_removed(host: HostPage) -> None:
     host.show()
     host.run("document.querySelector('dialog').dispatchEvent(new Event('cancel', { cancelable: true }))")
     host.messages("leave")
@@ -326,7 +326,7 @@ def test_frame_that_does_not_answer_is_removed(host: Host) -> None:
     assert host.is_open()
 
 
-def test_close_request_of_the_browser_asks_the_page(host: Host) -> None:
+def test_close_request_of_the_browser_asks_the_page(host: HostPage) -> None:
     """A close request without a key, such as the back gesture of a phone."""
     host.show()
     host.run("document.querySelector('dialog').dispatchEvent(new Event('cancel', { cancelable: true }))")
@@ -338,7 +338,7 @@ def test_close_request_of_the_browser_asks_the_page(host: Host) -> None:
     assert not host.is_open()
 
 
-def test_click_outside_of_the_frame_asks_the_page(host: Host) -> None:
+def test_click_outside_of_the_frame_asks_the_page(host: HostPage) -> None:
     # The second click of a double click that opens the dialog.
     host.run(
         "show({}); const dialog = document.querySelector('dialog');"
@@ -363,14 +363,14 @@ def test_click_outside_of_the_frame_asks_the_page(host: Host) -> None:
     assert not host.is_open()
 
 
-def test_pointer_reaches_the_page_although_the_host_disables_it(host: Host) -> None:
+def test_pointer_reaches_the_page_although_the_host_disables_it(host: HostPage) -> None:
     """Dialogs of some libraries set `pointer-events: none` on the body while they are open."""
     host.run("document.body.style.pointerEvents = 'none'")
     host.show()
     assert host.run("return document.elementFromPoint(innerWidth / 2, innerHeight / 2).tagName") == "IFRAME"
 
 
-def test_focus_returns_and_keys_reach_the_page(host: Host) -> None:
+def test_focus_returns_and_keys_reach_the_page(host: HostPage) -> None:
     host.browser.click("#second")
     host.show()
     with host.frame() as frame:
@@ -380,7 +380,7 @@ def test_focus_returns_and_keys_reach_the_page(host: Host) -> None:
     assert host.run("return document.activeElement.id") == "second"
 
 
-def test_page_behind_does_not_scroll_or_move(host: Host) -> None:
+def test_page_behind_does_not_scroll_or_move(host: HostPage) -> None:
     script = """const { overflowY, paddingRight } = getComputedStyle(document.documentElement);
         return [overflowY, paddingRight, document.getElementById("wide").getBoundingClientRect().width]"""
     host.run("""const wide = Object.assign(document.createElement("div"), { id: "wide" });
@@ -400,14 +400,14 @@ def test_page_behind_does_not_scroll_or_move(host: Host) -> None:
     assert host.run(script) == before
 
 
-def test_page_behind_does_not_scroll_if_the_host_replaced_its_style_sheets(host: Host) -> None:
+def test_page_behind_does_not_scroll_if_the_host_replaced_its_style_sheets(host: HostPage) -> None:
     host.show()
     host.run("modal.close(); document.adoptedStyleSheets = []")
     host.show()
     assert host.run("return getComputedStyle(document.documentElement).overflowY") == "hidden"
 
 
-def test_page_scrolls_again_if_the_host_removes_the_dialog(host: Host) -> None:
+def test_page_scrolls_again_if_the_host_removes_the_dialog(host: HostPage) -> None:
     overflow = "return getComputedStyle(document.documentElement).overflowY"
     host.show()
     assert host.run(overflow) == "hidden"
@@ -416,14 +416,14 @@ def test_page_scrolls_again_if_the_host_removes_the_dialog(host: Host) -> None:
     assert host.run(overflow) == "visible"
 
 
-def test_frame_that_the_browser_blocks_is_reported_soon(host: Host) -> None:
+def test_frame_that_the_browser_blocks_is_reported_soon(host: HostPage) -> None:
     host.load("/strict")
     # The policy of the page does not allow it. The patience of the script is twenty seconds.
     host.show(started=False, url="http://localhost:9")
     assert "could not be loaded" in host.wait("return document.querySelector('[role=alert]')?.textContent")
 
 
-def test_dialog_can_be_closed_while_its_page_loads(host: Host) -> None:
+def test_dialog_can_be_closed_while_its_page_loads(host: HostPage) -> None:
     cross = "document.querySelector('dialog > button[aria-label=Close]')"
     host.browser.resize(360, 700)
     host.show(started=False, url=f"{host.api}/silent")
@@ -436,7 +436,7 @@ def test_dialog_can_be_closed_while_its_page_loads(host: Host) -> None:
     assert host.run(f"return {cross}") is None, "the page has its own"
 
 
-def test_dialog_is_centred_and_as_high_as_its_content(host: Host) -> None:
+def test_dialog_is_centred_and_as_high_as_its_content(host: HostPage) -> None:
     host.show()
     host.send({"type": "size", "height": 300})
     host.wait("return document.querySelector('iframe').offsetHeight === 300")
@@ -460,7 +460,7 @@ def test_dialog_is_centred_and_as_high_as_its_content(host: Host) -> None:
     assert host.box() == (0, 24, 700, 652)
 
 
-def test_styles_of_the_host_do_not_change_the_dialog(host: Host) -> None:
+def test_styles_of_the_host_do_not_change_the_dialog(host: HostPage) -> None:
     host.run("""const sheet = new CSSStyleSheet();
         sheet.replaceSync(`dialog, iframe { width: 50px; height: 50px; max-width: 90%; margin: 9px; padding: 9px;
           border: 9px solid; display: none; position: static }`);
@@ -472,7 +472,7 @@ def test_styles_of_the_host_do_not_change_the_dialog(host: Host) -> None:
     assert host.box("dialog") == (0, 0, 1000, 800)
 
 
-def test_inline_page_is_as_wide_as_its_element_and_as_high_as_its_content(host: Host) -> None:
+def test_inline_page_is_as_wide_as_its_element_and_as_high_as_its_content(host: HostPage) -> None:
     host.run("document.getElementById('place').style.width = '500px'")
     host.run("show({ mount: document.getElementById('place') })")
     assert host.messages("start")[0]["options"] == {"inline": True}
@@ -487,7 +487,7 @@ def test_inline_page_is_as_wide_as_its_element_and_as_high_as_its_content(host: 
     assert host.run("return document.getElementById('place').textContent") == "Other content"
 
 
-def test_page_that_does_not_load_is_reported(host: Host) -> None:
+def test_page_that_does_not_load_is_reported(host: HostPage) -> None:
     host.load("/?patience=500")
     texts = {"en": "could not be loaded", "de": "konnten nicht geladen werden", "ja": "連携を読み込めませんでした"}
     for lang, text in texts.items():
@@ -511,7 +511,7 @@ def test_page_that_does_not_load_is_reported(host: Host) -> None:
         assert frame.run("return document.hasFocus()")
 
 
-def test_page_that_fails_after_it_was_reported_is_reported_once(host: Host) -> None:
+def test_page_that_fails_after_it_was_reported_is_reported_once(host: HostPage) -> None:
     late = host.service.hold("/late/modal")
     host.load("/?patience=500")
     host.run(f"show({{ url: '{host.api}/late', mount: document.getElementById('place') }})")
@@ -527,7 +527,7 @@ def test_page_that_fails_after_it_was_reported_is_reported_once(host: Host) -> N
     assert host.run("return events") == [["failed", {"reason": "load"}], ["close", {}]]
 
 
-def test_strict_content_security_policy_suffices(host: Host) -> None:
+def test_strict_content_security_policy_suffices(host: HostPage) -> None:
     host.load("/strict?patience=500")
     host.show()
     host.send({"type": "size", "height": 300})
@@ -543,7 +543,7 @@ def test_strict_content_security_policy_suffices(host: Host) -> None:
     assert not any("Content Security Policy" in line for line in host.browser.log())
 
 
-def test_modals_are_independent(host: Host) -> None:
+def test_modals_are_independent(host: HostPage) -> None:
     host.run("""window.seen = [];
         window.modals = ["a", "b"].map((name) => open({ token: () => `a.token.${name}`, integrationId: name,
           on: { updated: ({ integrationId }) => seen.push([name, integrationId]), close: () => seen.push([name, "close"]) } }));
@@ -561,7 +561,7 @@ def test_modals_are_independent(host: Host) -> None:
     assert host.run("return seen") == [["b", "b"], ["a", "a"], ["b", "close"], ["a", "close"]]
 
 
-def test_theme_changes_while_the_modal_is_open(host: Host) -> None:
+def test_theme_changes_while_the_modal_is_open(host: HostPage) -> None:
     host.show(started=False, url=f"{host.api}/silent", theme="light")
     scheme = "return getComputedStyle(document.querySelector('iframe')).colorScheme"
     assert host.run(scheme) == "light"
@@ -577,7 +577,7 @@ def test_theme_changes_while_the_modal_is_open(host: Host) -> None:
     assert host.run(scheme) == "light dark"
 
 
-def test_invalid_options_are_named(host: Host) -> None:
+def test_invalid_options_are_named(host: HostPage) -> None:
     invalid = {
         "{}": ["token is required"],
         "{ token: 'eyJ' }": ["token must be a function"],
@@ -620,7 +620,7 @@ def test_invalid_options_are_named(host: Host) -> None:
     assert host.run("return calls") == 0
 
 
-def test_part_of_a_bundle_requires_the_url(host: Host) -> None:
+def test_part_of_a_bundle_requires_the_url(host: HostPage) -> None:
     host.run("return import('/bundle.js').then((tenon) => { window.bundled = tenon.open; })")
     with pytest.raises(WebDriverError, match="url is required"):
         host.run("bundled({ token })")
@@ -628,7 +628,7 @@ def test_part_of_a_bundle_requires_the_url(host: Host) -> None:
     assert host.messages("start")
 
 
-def test_classic_script_works_and_may_be_loaded_twice(host: Host) -> None:
+def test_classic_script_works_and_may_be_loaded_twice(host: HostPage) -> None:
     host.load("/classic")
     assert host.browser.log() == []
     host.run("window.modal = Tenon.open({ token: () => 'a.classic.token' })")
@@ -664,7 +664,7 @@ ADD_ELEMENT = """const element = document.createElement("tenon-modal");
     document.body.append(element);"""
 
 
-def test_inline_element_starts_as_soon_as_it_has_a_token_function(host: Host) -> None:
+def test_inline_element_starts_as_soon_as_it_has_a_token_function(host: HostPage) -> None:
     attributes = {
         "inline": "",
         "integration-id": "shopify",
@@ -687,7 +687,7 @@ def test_inline_element_starts_as_soon_as_it_has_a_token_function(host: Host) ->
     assert not host.is_open()
 
 
-def test_new_functions_of_an_element_apply_and_none_closes_it(host: Host) -> None:
+def test_new_functions_of_an_element_apply_and_none_closes_it(host: HostPage) -> None:
     for attributes in ({"inline": ""}, {"open": ""}):
         host.run(ADD_ELEMENT + "element.token = token; element.connect = () => events.push('first')", attributes)
         host.messages("start")
@@ -701,7 +701,7 @@ def test_new_functions_of_an_element_apply_and_none_closes_it(host: Host) -> Non
     assert host.run("return events") == ["second", ["close", {}]] * 2
 
 
-def test_properties_may_be_set_before_the_script_is_loaded(host: Host) -> None:
+def test_properties_may_be_set_before_the_script_is_loaded(host: HostPage) -> None:
     host.load("/early")
     [start] = host.messages("start")
     assert start["token"] == "an.early.token"
@@ -713,7 +713,7 @@ def test_properties_may_be_set_before_the_script_is_loaded(host: Host) -> None:
     }
 
 
-def test_element_opens_the_dialog_by_attribute_or_method(host: Host) -> None:
+def test_element_opens_the_dialog_by_attribute_or_method(host: HostPage) -> None:
     host.run(ADD_ELEMENT, {"open": ""})
     host.run(f"{ELEMENT}.token = token")
     host.messages("start", selector="dialog iframe")
@@ -732,7 +732,7 @@ def test_element_opens_the_dialog_by_attribute_or_method(host: Host) -> None:
     assert host.run("return events.length") == 3
 
 
-def test_theme_of_an_element_is_changed_and_removed(host: Host) -> None:
+def test_theme_of_an_element_is_changed_and_removed(host: HostPage) -> None:
     host.run(ADD_ELEMENT, {"inline": "", "theme": "dark"})
     host.run(f"{ELEMENT}.token = token")
     host.messages("start", selector="tenon-modal iframe")
@@ -741,14 +741,14 @@ def test_theme_of_an_element_is_changed_and_removed(host: Host) -> None:
         assert host.messages("theme", selector="tenon-modal iframe")[-1] == {"type": "theme", "theme": theme}
 
 
-def test_element_without_a_token_function_cannot_be_shown(host: Host) -> None:
+def test_element_without_a_token_function_cannot_be_shown(host: HostPage) -> None:
     host.run(ADD_ELEMENT, {})
     with pytest.raises(WebDriverError, match="token is required"):
         host.run(f"{ELEMENT}.show()")
     assert not host.is_open()
 
 
-def test_removed_element_closes_its_modal(host: Host) -> None:
+def test_removed_element_closes_its_modal(host: HostPage) -> None:
     for attributes in ({"inline": ""}, {"open": ""}):
         host.run(ADD_ELEMENT + "element.token = token", attributes)
         host.messages("start")
@@ -761,7 +761,7 @@ def test_removed_element_closes_its_modal(host: Host) -> None:
     assert host.messages("start")
 
 
-def test_dialog_of_a_moved_element_opens_anew_without_an_event(host: Host) -> None:
+def test_dialog_of_a_moved_element_opens_anew_without_an_event(host: HostPage) -> None:
     host.run(ADD_ELEMENT + "element.token = token", {"open": ""})
     host.messages("start")
     host.run(f"document.body.prepend({ELEMENT})")
@@ -770,7 +770,7 @@ def test_dialog_of_a_moved_element_opens_anew_without_an_event(host: Host) -> No
     assert host.run(f"return [{ELEMENT}.hasAttribute('open'), events]") == [True, []]
 
 
-def test_changed_attributes_change_the_theme_or_reopen_the_inline_page(host: Host) -> None:
+def test_changed_attributes_change_the_theme_or_reopen_the_inline_page(host: HostPage) -> None:
     host.run(ADD_ELEMENT + "element.token = token", {"inline": ""})
     host.messages("start")
     host.run(f"{ELEMENT}.setAttribute('theme', 'dark')")
@@ -791,7 +791,7 @@ def test_changed_attributes_change_the_theme_or_reopen_the_inline_page(host: Hos
     assert host.run("return events") == []
 
 
-def test_changed_attributes_apply_to_the_next_dialog(host: Host) -> None:
+def test_changed_attributes_apply_to_the_next_dialog(host: HostPage) -> None:
     host.run(ADD_ELEMENT + "element.token = token", {"open": ""})
     host.messages("start")
     host.run(f"{ELEMENT}.setAttribute('integration-id', 'a')")

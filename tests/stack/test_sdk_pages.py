@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from browser import Browser
-from sdk_host import Host
+from sdk_host import HostPage
 from sdk_package import REACT_VERSIONS, SDK, SOURCES, make_project, needs_node, run
 
 TYPES = {".html": "text/html", ".js": "text/javascript"}
@@ -41,12 +41,12 @@ window.isDefined = Boolean(customElements.get("tenon-modal"));
 
 
 @pytest.fixture(scope="module")
-def session(browser: Browser) -> Host:
+def session(browser: Browser) -> HostPage:
     """The host page, for all tests of this file."""
-    return Host(browser)
+    return HostPage(browser)
 
 
-def serve(host: Host, folder: Path, base: str) -> None:
+def serve(host: HostPage, folder: Path, base: str) -> None:
     """Serves the files of a folder below a path of the host's site."""
     for file in folder.rglob("*"):
         if file.suffix in TYPES:
@@ -63,7 +63,7 @@ def build(project: Path, base: str, mode: str) -> Path:
 class Page:
     """The page react.jsx in a browser."""
 
-    def __init__(self, host: Host, path: str) -> None:
+    def __init__(self, host: HostPage, path: str) -> None:
         self.host, self.path = host, path
 
     def load(self) -> None:
@@ -92,7 +92,7 @@ class Page:
 
 @pytest.fixture(scope="module", params=REACT_VERSIONS)
 def built(
-    request: pytest.FixtureRequest, session: Host, sdk_package: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, session: HostPage, sdk_package: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Page:
     """The page with a version of React, whose strict mode is part of its development build."""
     folder, base = tmp_path_factory.mktemp("react"), f"/react-{request.param}"
@@ -268,7 +268,7 @@ def test_invalid_properties_are_thrown_and_do_not_count_as_open(page: Page) -> N
 
 
 @needs_node
-def test_production_build_registers_the_element(session: Host, sdk_package: Path, tmp_path: Path) -> None:
+def test_production_build_registers_the_element(session: HostPage, sdk_package: Path, tmp_path: Path) -> None:
     sources = tmp_path / "sources"
     sources.mkdir()
     (sources / "index.html").write_text(ELEMENT)
@@ -290,7 +290,7 @@ def test_production_build_registers_the_element(session: Host, sdk_package: Path
 
 
 @pytest.fixture
-def old_page(session: Host) -> Callable[..., None]:
+def old_page(session: HostPage) -> Callable[..., None]:
     """Calls a method of alloy.js in a page that was written for alloy-frontend."""
     serve(session, SDK, "/sdk")
     session.site.pages["/old"] = ("text/html", ALLOY)
@@ -302,7 +302,7 @@ def old_page(session: Host) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("method", ["install", "edit", "update"])
-def test_installation_calls_the_callback_once(session: Host, old_page: Callable[..., None], method: str) -> None:
+def test_installation_calls_the_callback_once(session: HostPage, old_page: Callable[..., None], method: str) -> None:
     old_page(method, integrationId="shopify", alwaysShowAuthentication=True)
     [start] = session.messages("start")
     assert start == {
@@ -332,7 +332,7 @@ def test_installation_calls_the_callback_once(session: Host, old_page: Callable[
     ],
 )
 def test_authentication_returns_the_credential(
-    session: Host, old_page: Callable[..., None], params: dict[str, str], integration: str, credential: str | None
+    session: HostPage, old_page: Callable[..., None], params: dict[str, str], integration: str, credential: str | None
 ) -> None:
     old_page("authenticate", **params)
     [start] = session.messages("start")
@@ -344,7 +344,7 @@ def test_authentication_returns_the_credential(
 
 @pytest.mark.parametrize("method", ["install", "authenticate"])
 def test_closed_modal_calls_the_callback_without_success(
-    session: Host, old_page: Callable[..., None], method: str
+    session: HostPage, old_page: Callable[..., None], method: str
 ) -> None:
     old_page(method, integrationId="shopify")
     session.messages("start")
@@ -358,14 +358,16 @@ def test_closed_modal_calls_the_callback_without_success(
 
 
 @pytest.mark.parametrize("method", ["edit", "update"])
-def test_uninstalling_is_a_change_of_an_installation(session: Host, old_page: Callable[..., None], method: str) -> None:
+def test_uninstalling_is_a_change_of_an_installation(
+    session: HostPage, old_page: Callable[..., None], method: str
+) -> None:
     old_page(method, integrationId="shopify")
     session.messages("start")
     session.send({"type": "event", "name": "uninstalled", "detail": {"integrationId": "shopify"}}, {"type": "close"})
     assert session.wait("return responses.length && responses") == [{"success": True}]
 
 
-def test_pages_around_the_page_can_be_named(session: Host, old_page: Callable[..., None]) -> None:
+def test_pages_around_the_page_can_be_named(session: HostPage, old_page: Callable[..., None]) -> None:
     outer = "https://portal.example.com"
     session.run("alloy.setOrigins([location.origin, arguments[0]])", outer)
     old_page("install", integrationId="shopify")
@@ -375,7 +377,7 @@ def test_pages_around_the_page_can_be_named(session: Host, old_page: Callable[..
 
 
 def test_switches_of_workflows_leave_the_modal_open_and_count_as_success(
-    session: Host, old_page: Callable[..., None]
+    session: HostPage, old_page: Callable[..., None]
 ) -> None:
     old_page("edit", integrationId="shopify")
     session.messages("start")
@@ -388,7 +390,7 @@ def test_switches_of_workflows_leave_the_modal_open_and_count_as_success(
     assert session.wait("return responses.length && responses") == [{"success": True}]
 
 
-def test_unsupported_parameters_warn_once(session: Host, old_page: Callable[..., None]) -> None:
+def test_unsupported_parameters_warn_once(session: HostPage, old_page: Callable[..., None]) -> None:
     for _ in range(2):
         old_page("install", workflowIds=["w1"], outputOverride=[{}], title="<b>Title</b>")
         [start] = session.messages("start")
