@@ -122,7 +122,7 @@ def run(command: list[str], expects_logs: bool = False) -> int:
     """
     folder = Path(tempfile.mkdtemp(prefix="tenon-test-"))
     local: emulator.Emulator | None = None
-    browser: Browser | None = None
+    driver: ChromeDriver | None = None
     code: int | None = None
     try:
         stack.collect(folder)
@@ -144,17 +144,17 @@ def run(command: list[str], expects_logs: bool = False) -> int:
             "TENON_FUNCTIONS": str(folder / "functions"),
             "TENON_RIE": str(runtime_interface_emulator()),
         }
-        browser = start_browser()
-        if browser:
-            environment |= {"TENON_CHROMEDRIVER": browser.url, "TENON_AXE": str(AXE)}
+        driver = start_chromedriver()
+        if driver:
+            environment |= {"TENON_CHROMEDRIVER": driver.url, "TENON_AXE": str(AXE)}
         code = wait_for([*LOWER, *command], env=environment)
         keep_logs(local, folder / "functions.log")
         leaks = search_for_secrets(folder / "functions.log", keys, expected=expects_logs)
         code = code or leaks
     finally:
-        if browser:
-            browser.process.terminate()
-            browser.process.wait()
+        if driver:
+            driver.process.terminate()
+            driver.process.wait()
         if local:
             local.stop()
         if code == 0 or not (folder / "emulator.log").exists():
@@ -188,14 +188,14 @@ def wait_for(command: list[str], **options: Any) -> int:
 
 
 @dataclass
-class Browser:
+class ChromeDriver:
     """A running ChromeDriver, which starts Chromium for each session."""
 
     process: "subprocess.Popen[bytes]"
     url: str
 
 
-def start_browser() -> Browser | None:
+def start_chromedriver() -> ChromeDriver | None:
     """Starts ChromeDriver for the console's tests if it is installed with Chromium."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         if os.environ.get("TENON_REQUIRE_ALL"):
@@ -207,7 +207,7 @@ def start_browser() -> Browser | None:
     port = emulator.free_port()
     command = [*LOWEST, "chromedriver", f"--port={port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return Browser(process, f"http://127.0.0.1:{port}")
+    return ChromeDriver(process, f"http://127.0.0.1:{port}")
 
 
 def runtime_interface_emulator() -> Path:
