@@ -25,8 +25,8 @@ OPTIONS = {
     ]
 }
 
-# Functions with which scripts find elements as users do, in the uppermost dialog, and click them.
-# `reach` and `press` return the reason if that is not possible.
+# Functions with which scripts find elements as users do, in the uppermost dialog, and use them.
+# `reach`, `press` and `choose` return the reason if that is not possible.
 USE = """const scope = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document;
 const visible = (selector) => [...scope.querySelectorAll(selector)].filter((element) => element.checkVisibility());
 const reach = (element) => {
@@ -40,6 +40,14 @@ const reach = (element) => {
   return null;
 };
 const press = (element) => reach(element) ?? (element.click(), null);
+const choose = (select, name) => {
+  const reason = reach(select);
+  const option = [...select?.options ?? []].find(({ text }) => text === name);
+  if (reason || !option) return reason ?? `no option: ${[...select?.options ?? []].map(({ text }) => text)}`;
+  select.value = option.value;
+  for (const event of ["input", "change"]) select.dispatchEvent(new Event(event, { bubbles: true }));
+  return null;
+};
 """
 
 

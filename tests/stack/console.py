@@ -107,14 +107,6 @@ const type = (input, value) => {
   input.blur();
   return null;
 };
-const choose = (select, name) => {
-  const reason = reach(select);
-  const option = [...select?.options ?? []].find(({ text }) => text === name);
-  if (reason || !option) return reason ?? `no option: ${[...select?.options ?? []].map(({ text }) => text)}`;
-  select.value = option.value;
-  select.dispatchEvent(new Event("change", { bubbles: true }));
-  return null;
-};
 """
 )
 

@@ -26,21 +26,13 @@ const inputOf = (name) => visible("label").find((label) => labelOf(label) === na
 """
 )
 
-# Functions that fill fields like a user. They return the reason if that is not possible.
+# Function that fills a field like a user. It returns the reason if that is not possible.
 ACT = """const type = (input, value) => {
   const reason = reach(input);
   if (reason) return reason;
   input.select();
   document.execCommand(value ? "insertText" : "delete", false, value);
   return input.value === value ? null : `has the value ${input.value}`;
-};
-const choose = (select, name) => {
-  const reason = reach(select);
-  const option = [...select?.options ?? []].find(({ text }) => text === name);
-  if (reason || !option) return reason ?? "no option";
-  select.value = option.value;
-  for (const event of ["input", "change"]) select.dispatchEvent(new Event(event, { bubbles: true }));
-  return null;
 };
 """
 
