@@ -71,7 +71,11 @@ function errorItem(group, reconnect) {
   return h(
     "li",
     {},
-    h("p", { class: hint ? "message" : "message excerpt" }, hint?.text ?? (group.example.error.trim() || group.example.blockType)),
+    h(
+      "p",
+      { class: hint ? "message" : "message excerpt" },
+      hint?.text ?? (group.example.error.trim() || group.example.blockType),
+    ),
     h(
       "p",
       { class: "quiet" },
