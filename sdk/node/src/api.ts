@@ -461,7 +461,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Documents the other route of [`get_tenon_js`]. */
+        /** Returns the script that opens the modal, as a classic script. */
         get: operations["getTenonGlobalJs"];
         put?: never;
         post?: never;

@@ -19,7 +19,8 @@ pub struct PageParams {
     #[input(max = 100, min = 1, default = 50)]
     #[param(value_type = Option<u8>, minimum = 1, maximum = 100, default = 50)]
     pub limit: usize,
-    /// Cursor that the previous page returned. [`ListScope`] has read it.
+    // Read by `ListScope`.
+    /// Cursor that the previous page returned.
     #[param(min_length = 12, pattern = "^[A-Za-z0-9_-]+$")]
     pub cursor: Option<String>,
 }
