@@ -86,7 +86,7 @@ class Feed:
             except ValueError:
                 report(f"The response is not JSON: is {self.api.url} the URL of the API? Trying again …")
                 return records, False
-            # A response that was cut off, or is none of HTTP, is no OSError.
+            # A response that is cut off or not valid HTTP raises no OSError.
             except (OSError, http.client.HTTPException) as error:
                 hint = ": is `make run` running?" if follows_local_run() else "."
                 report(f"The API is unavailable ({error}){hint} Trying again …")

@@ -120,7 +120,28 @@ def test_user_is_edited_without_undoing_a_change_by_someone_else(console: Consol
     console.fill("Username", "ann")
     console.click("Save")
     assert console.problem("Username") == "is already in use"
+    # A username that is an email address does not replace the email unseen.
+    console.fill("Username", "joe@acme.example")
+    console.click("Save")
+    assert console.problem("Username")
+    assert console.get(f"/users/{user}")["email"] == "smith@acme.example"
     console.click("Cancel")
+
+
+def test_user_is_edited_once_whatever_response_is_lost(console: Console) -> None:
+    user = console.user("joe")
+    console.sign_in("#/users/joe")
+    console.click("Edit", "Edit joe")
+    console.fill("Full name", "Joe")
+    console.cut("PATCH /users")
+    console.click("Save", "The API is unreachable.")
+    console.cut(None)
+    assert console.get(f"/users/{user}")["fullName"] == "Joe"
+    console.fill("Full name", "")
+    console.fill("Username", "joe.smith")
+    console.click("Save", "Saved.", "joe.smith")
+    assert console.get(f"/users/{user}")["fullName"] is None
+    assert console.fragment() == f"#/users/{user}"
 
 
 def test_install_link_is_created_for_an_enabled_integration(console: Console) -> None:
@@ -132,14 +153,15 @@ def test_install_link_is_created_for_an_enabled_integration(console: Console) ->
     assert console.browser.run(
         "return [...document.querySelector('[name=integration]').options].map((o) => o.text)"
     ) == ["Shop"]
-    console.click("Create link", "The link works once", "send it to nobody else")
+    console.click("Create link", "The link works once", "send it to this user only")
     console.click("Copy link", "Copied.")
     link = console.browser.run("return spy.copied.at(-1)")
     console.click("Done")
     assert link not in console.browser.run("return document.documentElement.outerHTML")
     ticket = link.partition("#ticket=")[2]
     token = console.environment.call("POST", "/tickets", {"ticket": ticket})["token"]
-    assert token
+    session = Api(console.environment.backend.url, token).call("GET", "/session").body
+    assert session["user"]["userId"] == user
     console.click("Disable", "Disable joe?")
     console.click("Disable", "Disabled joe.")
     console.gone("Create install link")
@@ -151,7 +173,8 @@ def test_install_link_needs_an_enabled_integration(console: Console) -> None:
 
 
 def test_late_response_does_not_lead_away_from_another_page(console: Console) -> None:
-    console.user("late")
+    user = console.user("late")
+    console.environment.call("PUT", "/integrations/shop", SHOP, 201)
     console.sign_in("#/users")
     console.fill("Find a user", "late")
     console.hold("GET /users/late")
@@ -166,6 +189,16 @@ def test_late_response_does_not_lead_away_from_another_page(console: Console) ->
     console.click("Edit")
     console.wait_held()
     console.open("#/users")
+    console.release()
+    console.requests()
+    assert console.browser.run("return document.querySelector('dialog')") is None
+    # A link that is not shown can be created again.
+    console.open(f"#/users/{user}")
+    console.click("Create install link", "without a login")
+    console.hold(f"GET /users/{user}/integrations")
+    console.click("Create link")
+    console.wait_held()
+    console.open("#/installations")
     console.release()
     console.requests()
     assert console.browser.run("return document.querySelector('dialog')") is None
@@ -605,7 +638,7 @@ def test_fields_of_a_time_range_do_not_overlap(console: Console) -> None:
     assert console.focused() == "Custom"
 
 
-LONG = "A-very-long-name-without-any-space-" * 3
+LONG = "A_very_long_name_without_any_space_" * 3
 
 
 def test_every_page_and_dialog_is_accessible_at_every_width(console: Console, emulator: Emulator) -> None:

@@ -19,11 +19,13 @@ addEventListener("hashchange", () =>
 
 let lastDialog = 0;
 
-// Opens a dialog. `render` gets a function that closes it. Another page closes it too, unless it
-// `stays`.
+// Opens a dialog. `render` gets a function that closes it, and returns whether it was open. Another
+// page closes it too, unless it `stays`.
 function openDialog(render, { stays = false } = {}) {
   const close = () => {
-    if (dialogs.value.includes(entry)) dialogs.set(dialogs.value.filter((dialog) => dialog !== entry));
+    const isOpen = dialogs.value.includes(entry);
+    if (isOpen) dialogs.set(dialogs.value.filter((dialog) => dialog !== entry));
+    return isOpen;
   };
   const entry = { key: (lastDialog += 1), hash: stays ? null : location.hash, render: () => render(close) };
   dialogs.set([...dialogs.value, entry]);

@@ -1,11 +1,12 @@
-// Dialogs that create or change a user, and the questions before something of a user is lost.
+// Dialogs that create or edit a user or create an install link, and the questions before something
+// of a user is lost.
 
 import { Fragment, h } from "./preact.js";
 import { call, segment } from "./api.js";
 import { allIntegrations } from "./catalogue.js";
 import { confirmAction, openForm, showSecret } from "./dialogs.js";
 import { Field } from "./forms.js";
-import { announce } from "./messages.js";
+import { announce, openDialogs } from "./messages.js";
 import { go, link, rememberPage } from "./route.js";
 import { Time } from "./times.js";
 
@@ -34,22 +35,27 @@ function openNewUser() {
 }
 
 // Opens the form of a user. Only what is changed is sent, so that a change by someone else stays.
-function editUser(user, path, reload) {
+function editUser(user, reload) {
+  // What was sent may be stored although its response was lost.
+  const sent = new Set();
   openUserForm({
     title: `Edit ${user.username}`,
     submit: "Save",
     user,
     send: async (values) => {
-      const changes = Object.entries(values).filter(([name, value]) => value !== (user[name] ?? ""));
-      if (!changes.length) return;
-      await call("PATCH", path, Object.fromEntries(changes.map(([name, value]) => [name, value || null])));
+      for (const [name, value] of Object.entries(values)) if (value !== (user[name] ?? "")) sent.add(name);
+      // A username that is an email address would replace the email that the form shows.
+      if (sent.has("username") && values.username.includes("@") && values.email) sent.add("email");
+      if (!sent.size) return;
+      const changes = Object.fromEntries([...sent].map((name) => [name, values[name] || null]));
+      await call("PATCH", `users/${segment(user.userId)}`, changes);
       announce("Saved.");
       await reload();
     },
   });
 }
 
-// Opens a form with the fields of a user.
+// Opens the form that creates or edits a user.
 function openUserForm({ title, submit = title, user, usernameHint, send }) {
   openForm(
     { title, submit, send },
@@ -69,15 +75,15 @@ function openUserForm({ title, submit = title, user, usernameHint, send }) {
 async function openInstallLink({ username }, path) {
   const isHere = rememberPage();
   const offered = (await allIntegrations()).filter(({ enabled }) => enabled);
+  if (!isHere() || openDialogs.value.length) return;
   if (!offered.length) throw new Error("No integration is enabled.");
-  if (!isHere()) return;
   openForm(
     {
       title: "Create install link",
       submit: "Create link",
       send: async ({ integration }, form, close) => {
         const { url, expiresAt } = await call("GET", `${path}/integrations/${segment(integration)}/install-url`);
-        close();
+        if (!close()) return;
         showSecret({
           title: "Install link",
           name: "Link",
@@ -85,9 +91,8 @@ async function openInstallLink({ username }, path) {
           text: h(
             Fragment,
             {},
-            "The link works once and expires ",
+            `The link works once. Anyone who has it can install the integration for ${username}: send it to this user only. It is not shown again, and expires `,
             h(Time, { at: expiresAt }),
-            `. Anyone who has it can install the integration for ${username}: send it to nobody else. It is shown only now.`,
           ),
         });
       },

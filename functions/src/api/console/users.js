@@ -153,6 +153,8 @@ function UserPage({ id }) {
         await loaded.reload();
       },
     });
+  // The address may have the former username.
+  const showEdited = () => (id === user.userId ? loaded.reload() : go(link(["users", user.userId]), { replace: true }));
   const change = (verb) => async () => {
     await call("POST", `${path}/${verb}`);
     announce(`${verb === "enable" ? "Enabled" : "Disabled"} ${user.username}.`);
@@ -171,7 +173,7 @@ function UserPage({ id }) {
         h(
           "div",
           { class: "row" },
-          h(Button, { action: async () => editUser(user, path, loaded.reload) }, "Edit"),
+          h(Button, { action: async () => editUser(user, showEdited) }, "Edit"),
           user.status === "active"
             ? h(Button, { action: async () => disableUser(user, change("disable")) }, "Disable")
             : h(Button, { action: change("enable") }, "Enable"),
