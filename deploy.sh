@@ -300,9 +300,7 @@ deploy_with_aws() {
         --parameter-overrides "Architecture=$architecture" ${parameters[@]+"${parameters[@]}"} --tags "${tags[@]}"; then
         # The CLI also ends when it cannot follow the deployment any longer.
         status=$(aws cloudformation describe-stacks --stack-name "$stack" --output text \
-            --query 'Stacks[0].StackStatus' 2>&1) || true
-        # Messages of the CLI begin with an empty line.
-        status=${status#$'\n'}
+            --query 'Stacks[0].StackStatus' 2>"$temporary/error") || status=$(grep . "$temporary/error")
         case $status in
             *'does not exist'*) ;;
             *' '* | CREATE_IN_PROGRESS | UPDATE_IN_PROGRESS | UPDATE_COMPLETE_CLEANUP_IN_PROGRESS)

@@ -25,8 +25,10 @@ use syn::{DeriveInput, Error, parse_macro_input};
 /// or that of `#[serde(rename = "name")]`.
 ///
 /// Attribute of the struct: `#[input(check(function: field, …))]` calls
-/// `function(fields, &field, …)` if these fields are valid. The function reports fields that
-/// contradict each other.
+/// `function(fields, &field, …)` if these fields are valid, and `#[input(check(function))]` calls
+/// `function(fields)` in any case. The function reports fields that contradict each other. If it
+/// depends only on which fields are given, let it ask for them: a field that is invalid otherwise
+/// then hides nothing.
 #[proc_macro_derive(Input, attributes(input, serde))]
 pub fn derive_input(item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as DeriveInput);

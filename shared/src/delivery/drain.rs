@@ -227,15 +227,16 @@ async fn release(
     let earliest = recorder.now() + end.delay();
     for release_attempt in 1..=MAX_RELEASE_ATTEMPTS {
         let health = store.health().await?;
-        let mut backlog = store.backlog().await?;
-        let now = recorder.now();
-        if end.may_leave_due(&health) {
-            backlog.earliest_due = backlog.earliest_due.map(|due| due.min(now));
-        }
         let last = release_attempt == MAX_RELEASE_ATTEMPTS;
-        if last {
+        let mut backlog = if last {
             // Assume that there are new deliveries, and leave them to another drain.
-            backlog = Backlog { earliest_due: Some(now + WAKEUP_TOLERANCE), counted: None };
+            Backlog { earliest_due: Some(recorder.now() + WAKEUP_TOLERANCE), counted: None }
+        } else {
+            store.backlog().await?
+        };
+        let now = recorder.now();
+        if !last && end.may_leave_due(&health) {
+            backlog.earliest_due = backlog.earliest_due.map(|due| due.min(now));
         }
         // A request that disables the destination changes the version of the backlog: it comes
         // before this read, or the release fails.

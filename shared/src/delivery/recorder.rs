@@ -159,19 +159,22 @@ pub(super) async fn record(
     };
     // Failures below are only logged: a later failure, a later pending delivery or the sweep tries
     // again.
-    let disable_reason = before.auto_disable_reason(&update, *now);
-    if let Some(reason) = disable_reason
-        && let Err(error) = recorder.disable_destination(destination.version, reason).await
-    {
-        tracing::warn!(error = %ErrorChain(&error), "failed to disable destination");
-    }
+    let is_disabled = match before.auto_disable_reason(&update, *now) {
+        Some(reason) => {
+            let disabled = recorder.disable_destination(destination.version, reason).await;
+            disabled
+                .inspect_err(|error| tracing::warn!(error = %ErrorChain(error), "failed to disable destination"))
+                .is_ok()
+        }
+        None => false,
+    };
     // A drain schedules the next one itself, when it releases the lease.
     let recovered = health.recovers_with(&update.counts) && before.pending_since.is_some();
     let next_attempts = batch.pending(&unrecorded).map(|pending| pending.next_attempt_at);
     let due = next_attempts.chain(recovered.then_some(*now)).min().filter(|due| before.needs_wakeup(*due, *now));
     // The next drain cancels what waits for a destination that is disabled now, also if the present
     // one is about to end.
-    let cancelled = disable_reason.filter(|_| before.pending_since.is_some()).map(|_| *now);
+    let cancelled = (is_disabled && before.pending_since.is_some()).then_some(*now);
     if let Some(due) = cancelled.or(due).filter(|_| *stage == Stage::First)
         && let Err(error) = recorder.schedule_drain(due).await
     {
@@ -206,8 +209,9 @@ impl DeliveryRecorder {
     /// with one `BatchGetItem` per 100. One write for each failed or cancelled delivery; if some
     /// exist already, up to two `BatchGetItem` per 100, and another write for each whose record a
     /// replay queued first. Pending deliveries: one transaction per 20. In addition at most four
-    /// writes of the health, and another for the first pending deliveries of a destination; one
-    /// message and one write to schedule a drain, and one write to disable the destination.
+    /// writes of the health, and another for the first pending deliveries of a destination; if the
+    /// health cannot be written, one `BatchWriteItem` per 25 deliveries that became pending, and
+    /// one write for each; one message and one write to schedule a drain, and one write to disable the destination.
     pub fn of(&self, route: Route) -> DestinationRecorder<'_> {
         DestinationRecorder { recorder: self, route }
     }
@@ -240,7 +244,7 @@ impl Recorder for DestinationRecorder<'_> {
     }
 
     async fn withdraw(&self, pending: &[&PendingDelivery]) -> Result<(), StoreError> {
-        self.recorder.pending.withdraw(self.route, pending.iter().copied()).await
+        self.recorder.pending.withdraw(self.route, pending).await
     }
 
     async fn record_health(

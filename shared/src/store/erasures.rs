@@ -59,6 +59,7 @@ impl Job for Erasure {
         self.started_at
     }
 }
+
 /// Entry of an error in the index, or an event.
 #[derive(Deserialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]

@@ -19,7 +19,7 @@
 //! * [`errors`], [`events`]: records, and the outbox that stores events with their change.
 //! * [`deliveries`], [`pending`]: deliveries, and those that are retried.
 //! * [`records`], [`record_pages`]: records of all types, as delivery and lists read them.
-//! * [`jobs`], [`replays`], [`user_jobs`], [`erasures`]: background jobs, and what starts them.
+//! * [`jobs`], [`replays`], [`user_jobs`], [`erasures`]: background jobs.
 //! * [`idempotency_records`]: requests with an `Idempotency-Key` and their responses.
 //! * [`keys`]: formats of all partition and sort keys. Every key of tenant data starts with the
 //!   environment of the caller, so a request cannot reach data of another environment.

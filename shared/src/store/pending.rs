@@ -6,6 +6,7 @@ mod settle;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
 use super::{
@@ -87,7 +88,7 @@ struct DeliveryRow {
     next_attempt_at: Option<Timestamp>,
 }
 
-/// Maximum number of items that a settlement writes, except those of replays.
+/// Maximum number of items that a transaction writes for a delivery, except those of replays.
 const WRITES_PER_DELIVERY: usize = 3;
 /// Maximum number of items in a transaction (AWS limit).
 const MAX_TRANSACTION_ITEMS: usize = 100;
@@ -95,6 +96,8 @@ const MAX_TRANSACTION_ITEMS: usize = 100;
 const _: () = assert!(WRITES_PER_DELIVERY + MAX_REPLAYS_PER_DELIVERY <= MAX_TRANSACTION_ITEMS);
 /// Maximum number of items of a partition that are read to count the backlog.
 const MAX_COUNTED: usize = 1000;
+/// Maximum number of rows that are deleted concurrently.
+const MAX_CONCURRENT_DELETIONS: usize = 16;
 
 impl PendingDeliveries {
     /// Adds pending deliveries and records their first attempts. Returns the indices of those that
@@ -135,7 +138,9 @@ impl PendingDeliveries {
                 withdrawn.insert(*index, *pending);
             }
         }
-        if let Err(error) = self.withdraw(route, withdrawn.values().copied()).await {
+        let parts: Vec<&PendingDelivery> = withdrawn.values().copied().collect();
+        let waiting = self.delete_waiting(route, &parts).await;
+        if let Err(error) = waiting.and(self.delete_rows(route, &parts).await) {
             tracing::warn!(error = %ErrorChain(&error), "failed to withdraw deliveries that did not become pending");
         }
         unwritten.extend(withdrawn.into_keys());
@@ -206,22 +211,31 @@ impl PendingDeliveries {
         Ok(recorded)
     }
 
-    /// Deletes deliveries that were stored, perhaps in part, and whose first attempts are repeated.
-    /// Otherwise one would be shown as pending until it expires if that succeeds. What a drain has
-    /// stored since remains. Two writes each.
-    pub(crate) async fn withdraw(
-        &self,
-        route: Route,
-        deliveries: impl Iterator<Item = &PendingDelivery> + Clone,
-    ) -> Result<(), StoreError> {
-        let mut result = self.table.delete_all(deliveries.clone().map(|pending| key(route, pending)).collect()).await;
-        for pending in deliveries {
-            let waits = Condition::equals("status", text(DeliveryStatus::Pending.as_str()))
-                .and(Condition::equals("nextAttemptAt", text(pending.next_attempt_at)));
-            let deleted = self.table.delete(Delete::of(&keys::delivery(route, pending.record)).when(waits)).await;
-            result = result.and(deleted.map(|_| ()));
-        }
-        result
+    /// Deletes deliveries whose first attempts are repeated. Otherwise one would be sent again if
+    /// that succeeds. What a drain has stored since remains. One `BatchWriteItem` per 25
+    /// deliveries, and one write for each.
+    pub(crate) async fn withdraw(&self, route: Route, deliveries: &[&PendingDelivery]) -> Result<(), StoreError> {
+        self.delete_waiting(route, deliveries).await?;
+        self.delete_rows(route, deliveries).await
+    }
+
+    async fn delete_waiting(&self, route: Route, deliveries: &[&PendingDelivery]) -> Result<(), StoreError> {
+        self.table.delete_all(deliveries.iter().map(|pending| key(route, pending)).collect()).await
+    }
+
+    /// Deletes the rows of deliveries that are still pending as given: they would be shown as
+    /// pending until they expire.
+    async fn delete_rows(&self, route: Route, deliveries: &[&PendingDelivery]) -> Result<(), StoreError> {
+        let deletions: Vec<_> = deliveries
+            .iter()
+            .map(|pending| {
+                let waits = Condition::equals("status", text(DeliveryStatus::Pending.as_str()))
+                    .and(Condition::equals("nextAttemptAt", text(pending.next_attempt_at)));
+                self.table.delete(Delete::of(&keys::delivery(route, pending.record)).when(waits))
+            })
+            .collect();
+        let deleted: Vec<_> = stream::iter(deletions).buffer_unordered(MAX_CONCURRENT_DELETIONS).collect().await;
+        deleted.into_iter().collect::<Result<Vec<bool>, _>>().map(|_| ())
     }
 
     fn row(&self, route: Route, pending: &PendingDelivery, attempt: Option<&Attempt>) -> Result<Item, StoreError> {
@@ -263,7 +277,7 @@ impl PendingDeliveries {
     }
 
     /// Returns a summary of all pending deliveries, due or not. They are not counted if a partition
-    /// has more than 1,000. One query for each of eight partitions.
+    /// has 1,000 or more, or over 1 MB. One query for each of eight partitions.
     pub async fn backlog(&self, route: Route) -> Result<Backlog, StoreError> {
         let (items, ends) = self.table.first_items(&partitions(route), &Range::all(TABLE), MAX_COUNTED).await?;
         let FoundDeliveries { readable, unreadable } = parse(route, items);

@@ -48,7 +48,6 @@ struct Pointer {
     workflow_id: WorkflowId,
 }
 
-/// Returns the ids of workflows, the newest first.
 /// Reason why a workflow was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateWorkflowError {
@@ -267,8 +266,8 @@ impl<A: Access> Workflows<A> {
         Ok(Readable { items, is_complete: unreadable.is_empty() })
     }
 
-    /// Returns the workflows of a user except some, the newest first. One query per megabyte, and
-    /// one `BatchGetItem` per 100 workflows.
+    /// Returns the workflows of a user except some, the newest first. A pointer without a workflow
+    /// counts as deleted. One query per megabyte, and one `BatchGetItem` per 100 workflows.
     pub async fn by_user_except(
         &self,
         environment: EnvironmentId,

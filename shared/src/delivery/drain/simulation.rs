@@ -623,7 +623,7 @@ fn gone_destination_is_disabled_immediately() {
 }
 
 #[test]
-fn what_waits_is_cancelled_at_once_when_a_first_attempt_finds_the_destination_gone() {
+fn destination_gone_at_a_first_attempt_cancels_pending_deliveries_without_delay() {
     let world = World::new(|at| match at {
         at if at == start() => Behavior::Refuses,
         at if at < after(HOUR) => Behavior::Accepts,
