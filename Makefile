@@ -112,7 +112,7 @@ check-others: setup clients $(CHECK_VENV)/.done
 	$(CHECK_VENV)/bin/ruff format --check
 	$(CHECK_VENV)/bin/mypy --config-file local/lint/mypy.ini --python-executable $(CLIENTS_VENV)/bin/python --strict \
 		--disable-error-code no-any-return sdk/python/src
-	$(CHECK_VENV)/bin/mypy --config-file local/lint/mypy.ini --python-executable $(PYTHON) local
+	$(CHECK_VENV)/bin/mypy --config-file local/lint/mypy.ini --python-executable $(PYTHON) local tests/stack
 	$(CHECK_VENV)/bin/oxlint --deny-warnings $(SCRIPTS)
 	$(CHECK_VENV)/bin/oxfmt --check $(SCRIPTS)
 	$(CHECK_VENV)/bin/typos

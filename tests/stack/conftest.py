@@ -56,7 +56,9 @@ def emulator() -> Emulator:
     """The local AWS into which the stack is deployed."""
     if "AWS_ENDPOINT_URL" not in os.environ:
         pytest.skip("needs the deployment that `make test` starts")
-    return Emulator(urlsplit(os.environ["AWS_ENDPOINT_URL"]).port, os.environ["AWS_SECRET_ACCESS_KEY"], None)
+    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+    assert port
+    return Emulator(port, os.environ["AWS_SECRET_ACCESS_KEY"], None)
 
 
 @pytest.fixture(scope="session")

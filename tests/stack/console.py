@@ -227,7 +227,7 @@ class Console:
     def sign_in(self, fragment: str = "", key: str | None = None) -> None:
         """Signs in with a key, by default that of the back end, and opens a page."""
         self.open(fragment)
-        self.fill("API key", key or self.environment.backend.key or "")
+        self.fill("API key", key or self.environment.backend_key)
         self.click("Sign in")
         self.browser.wait("return document.querySelector('.console h1') !== null")
 

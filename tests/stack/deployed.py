@@ -13,8 +13,10 @@ class Environment:
 
     def __init__(self, emulator: Emulator, stack: Stack) -> None:
         self.id = tenon.make_environment(emulator, stack, "acme", "test")
-        keys = (tenon.make_key(emulator, stack, self.id, scope, [scope]) for scope in ("manage", "engine"))
-        self.backend, self.engine = (tenon.Api(stack.url, key) for key in keys)
+        self.backend_key, self.engine_key = (
+            tenon.make_key(emulator, stack, self.id, scope, [scope]) for scope in ("manage", "engine")
+        )
+        self.backend, self.engine = (tenon.Api(stack.url, key) for key in (self.backend_key, self.engine_key))
 
     def call(self, method: str, path: str, body: dict | None = None, status: int = 200) -> dict:
         """Calls the API as the back end, and returns the body of a response with this status."""

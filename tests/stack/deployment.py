@@ -12,8 +12,8 @@ needs_aws = pytest.mark.skipif(not shutil.which("aws"), reason="needs the AWS CL
 
 def run_script(script: Path, *arguments: str, **settings: str | None) -> tuple[int, str]:
     """Runs deploy.sh with changed environment variables. Returns the exit code and the output."""
-    environment = {**os.environ, "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent", **settings}
-    environment = {name: value for name, value in environment.items() if value is not None}
+    variables = {**os.environ, "AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent", **settings}
+    environment = {name: value for name, value in variables.items() if value is not None}
     result = subprocess.run(
         [script, *arguments],
         env=environment,

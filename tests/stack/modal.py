@@ -4,6 +4,7 @@ The host page, another host page and the API have different origins.
 """
 
 import base64
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -186,7 +187,7 @@ class Site:
     def sign_in(self, user: User, **options: Any) -> User:
         """Lets the hosts return tokens of a user."""
         for host in (self.host, self.other):
-            host.token = lambda origin=host.origin: user.token(**{"origins": [origin], **options})
+            host.token = functools.partial(user.token, **{"origins": [host.origin], **options})
         return user
 
     def load(self, path: str = "/", host: Host | None = None) -> None:

@@ -6,6 +6,7 @@ The proxy causes faults: refused tokens, slow responses and closed connections.
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -151,7 +152,8 @@ class Host(Server):
 
     def __init__(self, host: str, scripts: dict[str, str]) -> None:
         # Tokens of `/token`: the next ones, then the result of the function. None is a refusal.
-        self.next_tokens, self.token = list[str | None](), lambda: None
+        self.next_tokens = list[str | None]()
+        self.token: Callable[[], str | None] = lambda: None
         self.token_requests = 0
         self.scripts = scripts
         # Headers of the page by path.
@@ -167,4 +169,4 @@ class Host(Server):
         if request.path in self.scripts:
             return Response.of(self.scripts[request.path], "text/javascript")
         script = "/raw.js" if request.path == "/raw" else "/host.js"
-        return Response.of(HOST.replace("/host.js", script), **self.headers.get(request.path, {}))
+        return Response.of(HOST.replace("/host.js", script), "text/html", 200, **self.headers.get(request.path, {}))

@@ -56,9 +56,9 @@ def guide(emulator: Emulator, stack: Stack, tmp_path_factory: pytest.TempPathFac
     with Endpoint(answers=[204]) as endpoint:
         settings = {
             "TENON_URL": stack.url,
-            "TENON_BACKEND_KEY": str(environment.backend.key),
-            "TENON_ENGINE_KEY": str(environment.engine.key),
-            "TENON_OTHER_BACKEND_KEY": str(other.backend.key),
+            "TENON_BACKEND_KEY": environment.backend_key,
+            "TENON_ENGINE_KEY": environment.engine_key,
+            "TENON_OTHER_BACKEND_KEY": other.backend_key,
             "TENON_ENVIRONMENT": environment.id,
             "TENON_WORKFLOW": workflow["workflowId"],
             **emulator.environment(),

@@ -77,7 +77,7 @@ def app(request: pytest.FixtureRequest, new_environment: NewEnvironment, stack: 
     webhook = {"type": "webhook", "url": f"{app.url}/webhooks", "events": ["error", "installation.*"]}
     settings = {
         "TENON_URL": stack.url,
-        "TENON_BACKEND_KEY": str(environment.backend.key),
+        "TENON_BACKEND_KEY": environment.backend_key,
         "WEBHOOK_SECRET": environment.call("POST", "/destinations", webhook, 201)["secret"],
         "PORT": str(port),
         "PYTHONPATH": str(clients.PYTHON_SDK / "src"),

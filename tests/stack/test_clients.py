@@ -24,7 +24,7 @@ def round_trip(new_environment: NewEnvironment, stack: Stack) -> RoundTrip:
 
     def run(command: list[str], folder: Path) -> None:
         environment = new_environment()
-        keys = {"TENON_BACKEND_KEY": environment.backend.key, "TENON_ENGINE_KEY": environment.engine.key}
+        keys = {"TENON_BACKEND_KEY": environment.backend_key, "TENON_ENGINE_KEY": environment.engine_key}
         settings = {**os.environ, **keys, "TENON_URL": stack.url}
         result = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
@@ -89,15 +89,16 @@ def user_token(environment: Environment) -> str:
     return environment.call("POST", "/users/joe/token", {})["token"]
 
 
-CALLERS = {
-    "backend": ({"apiKey": ["manage"]}, lambda environment: environment.backend.key),
-    "engine": ({"apiKey": ["engine"]}, lambda environment: environment.engine.key),
+# Security of the operations that a caller may use, and its credential.
+CALLERS: dict[str, tuple[dict[str, list[str]], Callable[[Environment], str]]] = {
+    "backend": ({"apiKey": ["manage"]}, lambda environment: environment.backend_key),
+    "engine": ({"apiKey": ["engine"]}, lambda environment: environment.engine_key),
     "user": ({"userToken": []}, user_token),
     "nobody": ({}, lambda _: "invalid"),
 }
 
 
-def operations(security: dict) -> list[str]:
+def operations(security: dict[str, list[str]]) -> list[str]:
     """Returns the ids of the operations that a caller may use. The others are tested elsewhere."""
     paths = json.loads(clients.DOCUMENT.read_text())["paths"].values()
     found = [operation for path in paths for operation in path.values() if security in operation["security"]]

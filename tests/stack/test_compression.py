@@ -49,7 +49,7 @@ def test_a_long_list_is_compressed_and_an_etag_of_either_form_permits_a_change(
 ) -> None:
     environment = new_environment()
     user = environment.call("POST", "/users", {"username": "joe", "metadata": {"notes": "long " * 250}}, 201)
-    credential = {"authorization": f"Bearer {environment.backend.key}", "accept_encoding": "gzip"}
+    credential = {"authorization": f"Bearer {environment.backend_key}", "accept_encoding": "gzip"}
     for path in ("/users", f"/users/{user['userId']}"):
         status, headers, body = get(stack.url + path, **credential)
         assert (status, headers["content-encoding"], headers["content-type"]) == (200, "gzip", "application/json")

@@ -129,7 +129,7 @@ def test_sign_in_refuses_what_is_no_key_of_an_operator(console: Console) -> None
     assert console.requests() == []
     console.fill("API key", f" Bearer tn_test_{'0' * 49} ")
     console.click("Sign in", "The API does not accept this key.")
-    console.fill("API key", console.environment.engine.key)
+    console.fill("API key", console.environment.engine_key)
     console.click("Sign in", "an API key with the scope `manage` or `read` is required")
     assert console.browser.run("return document.querySelector('.console')") is None
 
@@ -142,7 +142,7 @@ def test_key_is_kept_in_memory_alone(console: Console) -> None:
         console.see("acme", "test", f"Tenon {console.get('/environment')['version']}")
     kept = console.browser.run("return [localStorage.length, sessionStorage.length, document.cookie]")
     assert kept == [0, 0, ""]
-    key = console.environment.backend.key
+    key = console.environment.backend_key
     assert not console.browser.run("return document.documentElement.outerHTML.includes(arguments[0])", key)
     console.click("Sign out", "API key")
     console.gone("Errors")
@@ -224,7 +224,7 @@ def test_read_key_hides_everything_that_changes(console: Console) -> None:
 
 def test_read_key_survives_a_reload_until_sign_out(console: Console) -> None:
     console.click("Stay signed in")
-    console.fill("API key", console.environment.backend.key)
+    console.fill("API key", console.environment.backend_key)
     console.click("Sign in", "has the scope `manage`. Only a key with the scope `read` can be kept")
     assert console.browser.run(STORED) == []
     # It may reveal the data of credentials.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from browser import ENTER, Browser
@@ -24,7 +25,7 @@ class Seed:
         environment.call("PUT", "/integrations/shop", shop, 201)
         self.joe = console.user("joe", email="joe@acme.example")
         self.ann = console.user("ann", email="ann@acme.example")
-        settings = {"credentials": {}, "settings": {}}
+        settings: dict[str, Any] = {"credentials": {}, "settings": {}}
         installed = environment.call("PUT", f"/users/{self.joe}/installations/shop", settings, 201)
         self.shop = installed["workflows"][0]["workflowId"]
         self.slack = console.workflow(self.ann, "Notify sales")
@@ -65,7 +66,7 @@ def seed(shared: tuple[Console, Seed]) -> Seed:
 # Chart and time ranges
 
 
-def bars(console: Console) -> list[dict[str, float]]:
+def bars(console: Console) -> list[dict[str, int]]:
     """Returns the place of each bar of the chart on the page."""
     script = """return [...document.querySelectorAll(".chart .bar")].map((bar) => {
         const { x, y, width, height } = bar.getBoundingClientRect();
@@ -74,7 +75,7 @@ def bars(console: Console) -> list[dict[str, float]]:
     return console.browser.run(script)
 
 
-def point(console: Console, bar: dict[str, float]) -> None:
+def point(console: Console, bar: dict[str, int]) -> None:
     """Moves the mouse to a bar."""
     console.browser.cdp("Input.dispatchMouseEvent", type="mouseMoved", **bar)
 

@@ -104,8 +104,8 @@ def test_parameters_that_would_fail_after_minutes_are_refused(emulator: Emulator
     assert f"TestReservedConcurrency reserve {limit - 99} of {limit} concurrent executions" in output
     for name in ("AlarmTopic", "CertificateArn"):
         assert f"✗ {name} must be in the region us-east-1, not in eu-west-1" in output
-    parameters = ("WarmWritesPerSecond=4000", f"AuthorizerReservedConcurrency={limit - 100}")
-    code, output = run_script(SCRIPT, "--check", "tenon", *parameters)
+    valid = ("WarmWritesPerSecond=4000", f"AuthorizerReservedConcurrency={limit - 100}")
+    code, output = run_script(SCRIPT, "--check", "tenon", *valid)
     assert (code, "✗" in output) == (0, False), output
 
 

@@ -90,7 +90,7 @@ class Customer:
         self.engine.close()
         settings = {
             "TENON_URL": self.url,
-            "TENON_ENGINE_KEY": str(self.environment.engine.key),
+            "TENON_ENGINE_KEY": self.environment.engine_key,
             "WEBHOOK_SECRET": self.webhook["secret"],
             "PORT": str(self.port),
             "INTERVAL": "0.2",

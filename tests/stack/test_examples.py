@@ -29,7 +29,7 @@ def settings(new_environment: NewEnvironment, stack: Stack) -> dict[str, str]:
     environment.call("PUT", "/integrations/shopify", INTEGRATION, status=201)
     environment.call("POST", "/users", {"username": "example"}, status=201)
     environment.call("POST", "/workflows", {"userId": "example", "name": "Sync customers"}, status=201)
-    return {"TENON_URL": stack.url, "TENON_BACKEND_KEY": environment.backend.key}
+    return {"TENON_URL": stack.url, "TENON_BACKEND_KEY": environment.backend_key}
 
 
 @contextmanager
@@ -49,6 +49,7 @@ def running(name: str, folder: Path, settings: dict[str, str]) -> Iterator[str]:
         start_new_session=True,
     ) as process:
         try:
+            assert process.stdout
             lines = []
             for line in process.stdout:
                 lines.append(line)

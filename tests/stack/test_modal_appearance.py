@@ -1,6 +1,7 @@
 """Theme, language and size of the modal, and data that could be markup."""
 
 import base64
+from typing import Any
 
 from browser import ESCAPE
 from deployed import Environment, NewEnvironment
@@ -103,8 +104,17 @@ def test_data_is_never_markup(site: Site, new_environment: NewEnvironment) -> No
 
 def test_theme_is_checked_and_applied(site: Site, user: User) -> None:
     site.show("Install", integrationId="chat")
-    bad = ("#0b5cad;}*{display:none", "red", "var(--text)", "url(https://acme.example)", "#0b5cad ", 2.5, None, {})
-    palettes = [{name: value} for value in bad for name in ("accent", "radius", str(value))]
+    bad: tuple[Any, ...] = (
+        "#0b5cad;}*{display:none",
+        "red",
+        "var(--text)",
+        "url(https://acme.example)",
+        "#0b5cad ",
+        2.5,
+        None,
+        {},
+    )
+    palettes: list[Any] = [{name: value} for value in bad for name in ("accent", "radius", str(value))]
     palettes += [{"font": value} for value in ("a;}*{display:none", "url(x)", "", 1, 'a"', "a" * 101)]
     palettes += [{"radius": 25}, {"radius": -1}, None, []]
     # The contrast of a palette is checked with the defaults of its absent colors.
@@ -171,14 +181,14 @@ def test_language_and_texts_of_the_host(site: Site, user: User) -> None:
     site.run("modal.close()")
     site.load("/raw")
     token = user.token(origins=[site.host.origin])
-    for lang, texts in (("xx", {}), ("de-AT", {}), ("EN", None)):
+    for lang, given in (("xx", {}), ("de-AT", {}), ("EN", None)):
         site.start_raw()
         site.browser.run("connect()")
         site.browser.run(
             "port.postMessage({ type: 'start', token: arguments[0], options: { integrationId: 'chat', lang: arguments[1], texts: arguments[2] } })",
             token,
             lang,
-            texts,
+            given,
         )
         site.enter()
         site.see("Installieren" if lang == "de-AT" else "Install")

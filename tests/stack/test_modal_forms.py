@@ -1,5 +1,6 @@
 """Forms of the modal: steps, values, errors, and what was entered."""
 
+import functools
 import json
 from typing import Any
 
@@ -177,6 +178,9 @@ NUMBERS: dict[str, tuple[dict[str, float], list[str]]] = {
 
 @pytest.mark.parametrize("language", NUMBERS)
 def test_numbers_are_read_as_people_write_them(site: Site, user: User, language: str) -> None:
+    def is_saved(number: float) -> bool:
+        return user.installation()["settings"].get("batch") == number
+
     user.install()
     source = f"Object.defineProperty(navigator, 'languages', {{ get: () => {language.split(',')} }});"
     with site.browser.preloaded(source):
@@ -187,7 +191,7 @@ def test_numbers_are_read_as_people_write_them(site: Site, user: User, language:
         for entered, number in numbers.items():
             site.fill({"Orders per run": entered})
             site.click(save)
-            wait(lambda number=number: user.installation()["settings"].get("batch") == number, entered)
+            wait(functools.partial(is_saved, number), entered)
         for entered in others:
             site.fill({"Orders per run": entered})
             site.click(save)

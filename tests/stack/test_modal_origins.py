@@ -43,6 +43,7 @@ def test_claims_that_the_api_has_not_accepted_allow_no_page(site: Site, other_en
     other_environment.call("PATCH", "/environment", {"modal": {"origins": ["https://app.acme.example"]}})
     user = site.new_user(other_environment)
     real = user.token()
+    assert real
     header, _, signature = real.split(".")
     now = int(time.time())
     claims = {"sub": user.id, "iat": now, "exp": now + 1800, "origins": [site.host.origin]}

@@ -45,7 +45,13 @@ def build(folder: Path, architecture: str = ARCHITECTURE) -> Path:
     # The compilers are processes of their own.
     with ThreadPoolExecutor() as threads:
         list(threads.map(compile_launcher, (ROOT / "functions/src/bin").glob("*.rs")))
-    command = [PYTHON, ROOT / "local" / "package.py", architecture, folder / "functions", folder / "dist"]
+    command: list[str | Path] = [
+        PYTHON,
+        ROOT / "local" / "package.py",
+        architecture,
+        folder / "functions",
+        folder / "dist",
+    ]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Path(result.stdout.strip())
 
@@ -132,21 +138,26 @@ def test_a_changed_package_is_not_deployed(package: Path) -> None:
     assert "uploading" not in output
 
 
-def test_a_package_deploys_with_the_sam_cli_alone(package: Path, emulator: Emulator, tmp_path: Path) -> None:
-    programs = tmp_path / "bin"
+def link_programs(folder: Path) -> Path:
+    """Creates a folder with the programs that the script needs in addition to a CLI of AWS."""
+    programs = folder / "bin"
     programs.mkdir()
     for program in PROGRAMS.split():
-        (programs / program).symlink_to(shutil.which(program))
+        found = shutil.which(program)
+        assert found, program
+        (programs / program).symlink_to(found)
+    return programs
+
+
+def test_a_package_deploys_with_the_sam_cli_alone(package: Path, emulator: Emulator, tmp_path: Path) -> None:
+    programs = link_programs(tmp_path)
     (programs / "sam").symlink_to(ROOT / ".local" / "venv" / "bin" / "sam")
     deploy(emulator, package, "packaged-by-sam", {"PATH": str(programs), "HOME": str(tmp_path)})
 
 
 def run_with(package: Path, folder: Path, name: str, script: str, *arguments: str) -> tuple[int, str]:
     """Runs deploy.sh with a script instead of the AWS CLI or the SAM CLI, and without the other."""
-    programs = folder / "bin"
-    programs.mkdir()
-    for program in PROGRAMS.split():
-        (programs / program).symlink_to(shutil.which(program))
+    programs = link_programs(folder)
     (programs / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
     (programs / name).chmod(0o755)
     return run_script(package / "deploy.sh", *arguments, PATH=str(programs), HOME=str(folder))

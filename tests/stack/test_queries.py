@@ -64,7 +64,7 @@ def test_a_page_has_at_most_one_megabyte(dynamodb: Any) -> None:
         item = {"pk": "a", "sk": f"{number:02}", "userId": "o", "text": "x" * 200_000}
         dynamodb.put_item(TableName=TABLE, Item={name: {"S": value} for name, value in item.items()})
     for index, attribute, value in ((None, "pk", "a"), ("by-user", "userId", "o")):
-        request = {"TableName": TABLE, "KeyConditionExpression": f"{attribute} = :value"}
+        request: dict[str, Any] = {"TableName": TABLE, "KeyConditionExpression": f"{attribute} = :value"}
         request |= {"ExpressionAttributeValues": {":value": {"S": value}}, **({"IndexName": index} if index else {})}
         pages = list(dynamodb.get_paginator("query").paginate(**request))
         assert [page["Count"] for page in pages] == [5, 5, 2]
@@ -139,6 +139,6 @@ def text(chance: random.Random) -> str:
     return "".join(chance.choices("0é\U0001f600", k=chance.randint(1, 3)))
 
 
-def plain(value: dict[str, str]) -> str | int:
-    """Returns the value of an attribute."""
+def plain(value: dict[str, str]) -> Any:
+    """Returns the value of an attribute. Only values of the same attribute are compared."""
     return int(value["N"]) if "N" in value else value["S"]

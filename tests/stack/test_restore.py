@@ -166,7 +166,7 @@ class Accident:
         self.secret, self.destination = made["secret"], made["destinationId"]
         self.bus_destination = call("POST", "/destinations", self.bus_settings(), 201)["destinationId"]
         self.deleted_destination = call("POST", "/destinations", {**settings, "enabled": False}, 201)["destinationId"]
-        self.grant = (f"key#{hashlib.sha256(self.environment.engine.key.encode()).hexdigest()}", "key")
+        self.grant = (f"key#{hashlib.sha256(self.environment.engine_key.encode()).hexdigest()}", "key")
         self.revoked = tenon.Api(self.stack.url, self.new_key("revoked"))
         for workflow in self.workflows[:2]:
             self.record(workflow, 10)

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from typing import Any
 
 import clients
 import pytest
@@ -33,7 +34,7 @@ def test_page_starts_with_token_and_given_options(host: HostPage) -> None:
     host.show()
     assert host.messages() == [{"type": "start", "token": "a.user.token-1", "options": {"inline": False}}]
     host.run("modal.close()")
-    options = {
+    options: dict[str, Any] = {
         "integrationId": "shopify",
         "view": "errors",
         "mode": "read",

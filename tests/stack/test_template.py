@@ -625,7 +625,7 @@ def test_records_and_messages_wait_for_the_key_that_their_functions_use(template
     uses = {role.removesuffix("Role") for role in re.findall(r'"(\w+Role)"', policy)}
     triggers = [
         one
-        for one in map(template.resources.get, template.of_type("AWS::Lambda::EventSourceMapping"))
+        for one in (template.resources[name] for name in template.of_type("AWS::Lambda::EventSourceMapping"))
         if one["Properties"]["FunctionName"].get("Ref") in uses
     ]
     assert len(triggers) == 3

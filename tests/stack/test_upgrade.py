@@ -143,7 +143,9 @@ class Upgrade:
             if has_code(found):
                 # A function that no longer exists gets the code of another one.
                 found["Properties"]["CodeUri"] = self.code.get(name, self.code["OpenApi"])
-        values = [{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()]
+        values: list[dict[str, Any]] = [
+            {"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()
+        ]
         values += [{"ParameterKey": name, "UsePreviousValue": True} for name in kept]
         change = {"StackName": UPGRADED, "ChangeSetName": kind.lower()}
         self.cloudformation.create_change_set(
