@@ -211,7 +211,8 @@ impl DeliveryRecorder {
     /// replay queued first. Pending deliveries: one transaction per 20. In addition at most four
     /// writes of the health, and another for the first pending deliveries of a destination; if the
     /// health cannot be written, one `BatchWriteItem` per 25 deliveries that became pending, and
-    /// one write for each; one message and one write to schedule a drain, and one write to disable the destination.
+    /// one write for each; one message and one write to schedule a drain, and one write to disable
+    /// the destination.
     pub fn of(&self, route: Route) -> DestinationRecorder<'_> {
         DestinationRecorder { recorder: self, route }
     }

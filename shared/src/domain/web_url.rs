@@ -2,9 +2,9 @@
 
 use url::Url;
 
-/// Parses a complete URL with the scheme `https` or `http`. Returns `None` for a text whose host the
-/// URL standard finds only after it has completed or repaired it, such as `https:example.com` or
-/// `https:\\example.com`: other parsers would find none.
+/// Parses a complete URL with the scheme `https` or `http`. Returns `None` for a text whose host
+/// the URL standard finds only after it has completed or repaired it, such as `https:example.com`
+/// or `https:\\example.com`: other parsers would find none.
 pub(super) fn complete_url(text: &str) -> Option<Url> {
     // The standard removes whitespace and control characters, which are more likely a mistake.
     if text.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {

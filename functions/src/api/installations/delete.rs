@@ -2,8 +2,8 @@
 //! by id, or two by name; one read of the installation and one of the integration; one batch read
 //! of its workflows, one of its credentials and one of these and those that it created; if
 //! installations created any, one query of the user's other installations, one of the names of its
-//! workflows, and one batch read for each 100 of these; one transaction. All again after a conflict with a concurrent request. If a workflow of the installation was not
-//! found, one more batch read.
+//! workflows, and one batch read for each 100 of these; one transaction. All again after a conflict
+//! with a concurrent request. If a workflow of the installation was not found, one more batch read.
 
 use std::collections::HashSet;
 
