@@ -37,17 +37,21 @@ struct Claim {
     user_id: UserId,
 }
 
+/// Names of a user that other users of the environment have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenNames {
+    /// Whether the username is taken.
+    pub username: bool,
+    /// Whether the email address is taken.
+    pub email: bool,
+}
+
 /// Reason why a user was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateUserError {
-    /// Another user of the environment has the username or email address.
+    /// Another user of the environment has a name of the user.
     #[error("the username or email address is taken")]
-    Taken {
-        /// Whether the username is taken.
-        username: bool,
-        /// Whether the email address is taken.
-        email: bool,
-    },
+    Taken(TakenNames),
     /// DynamoDB failed. Users of the same transaction share the error.
     #[error(transparent)]
     Store(#[from] Arc<StoreError>),
@@ -56,14 +60,9 @@ pub enum CreateUserError {
 /// Reason why a user was not updated.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateUserError {
-    /// Another user of the environment has the username or email address.
+    /// Another user of the environment has a name of the user.
     #[error("the username or email address is taken")]
-    Taken {
-        /// Whether the username is taken.
-        username: bool,
-        /// Whether the email address is taken.
-        email: bool,
-    },
+    Taken(TakenNames),
     /// The user was changed or deleted after it was read.
     #[error("the user was modified concurrently")]
     Conflict,
@@ -79,10 +78,6 @@ const USERS_PER_TRANSACTION: usize = 25;
 const MAX_CONCURRENT_TRANSACTIONS: usize = 8;
 /// Number of partitions over which the users of an environment are listed.
 pub const SHARDS: u32 = keys::USER_SHARDS;
-
-fn claim_items(environment: EnvironmentId, user: &User) -> Result<Vec<Item>, StoreError> {
-    user.names().claims().iter().map(|name| claim_item(environment, user.user_id, name)).collect()
-}
 
 fn user_item(environment: EnvironmentId, user: &User) -> Result<Item, StoreError> {
     let listing = [("listPk", keys::users_shard(environment, user.user_id)), ("listSk", user.user_id.to_string())];
@@ -169,8 +164,7 @@ impl Users {
         let (mut writes, mut places) = (Transaction::default(), Vec::new());
         for user in users {
             let stored = writes.add(Put::if_absent(user_item(environment, user)?));
-            let claims = claim_items(environment, user)?;
-            let claims = writes.add_all(claims.into_iter().map(Put::if_absent));
+            let claims = add_claims(&mut writes, environment, user, user.names().claims())?;
             let deleted = check_not_deleted(&keys::user(environment, user.user_id), seed);
             places.push((stored, claims, deleted.map(|check| writes.add(check))));
         }
@@ -182,7 +176,7 @@ impl Users {
             if refused.has(stored) || refused.has_any(&deleted) {
                 return Some(Ok(()));
             }
-            taken(user, &claims, &refused).map(Err)
+            taken(user, &claims, &refused).map(|taken| Err(CreateUserError::Taken(taken)))
         });
         Ok(known.collect())
     }
@@ -193,24 +187,15 @@ impl Users {
         let unchanged = Condition::equals("version", number(before.version));
         let mut writes = Transaction::default();
         let stored = writes.add(Put::new(user_item(environment, after)?).when(unchanged));
-        let mut added = Vec::new();
-        for claim in new.iter().filter(|claim| !old.contains(claim)) {
-            let place = writes.add(Put::if_absent(claim_item(environment, after.user_id, claim)?));
-            added.push((claim, place));
-        }
+        let added = new.iter().filter(|claim| !old.contains(claim)).cloned().collect();
+        let added = add_claims(&mut writes, environment, after, added)?;
         let removed = old.iter().filter(|claim| !new.contains(claim));
         writes.add_all(removed.map(|claim| delete_claim(environment, before.user_id, claim)));
         let Transacted::Refused(refused) = self.0.transact(writes).await? else { return Ok(()) };
-        let taken = added.iter().filter(|(_, place)| refused.has(*place));
-        let taken: Vec<&CanonicalName> = taken.map(|(claim, _)| *claim).collect();
-        if refused.has(stored) || taken.is_empty() {
-            return Err(UpdateUserError::Conflict);
+        match taken(after, &added, &refused).filter(|_| !refused.has(stored)) {
+            Some(taken) => Err(UpdateUserError::Taken(taken)),
+            None => Err(UpdateUserError::Conflict),
         }
-        let email = after.email.as_ref().map(|email| email.canonical());
-        Err(UpdateUserError::Taken {
-            username: taken.contains(&&after.username.canonical()),
-            email: email.is_some_and(|email| taken.contains(&&email)),
-        })
     }
 
     /// Deletes a user and its claims, and stores the job that deletes the data of the user. Returns
@@ -339,13 +324,26 @@ impl<A: Access> Users<A> {
     }
 }
 
-/// Returns the conflict for the claims that failed, or none if no claim failed.
-fn taken(user: &User, claims: &[Place], refused: &Refused) -> Option<CreateUserError> {
-    let (username, email) = match *claims {
-        // A username that equals the email address needs one claim only.
-        [both] => (refused.has(both), refused.has(both) && user.email.is_some()),
-        [username, email] => (refused.has(username), refused.has(email)),
-        _ => (false, false),
+/// Adds claims of names to the transaction that stores their user.
+fn add_claims(
+    writes: &mut Transaction,
+    environment: EnvironmentId,
+    user: &User,
+    claims: Vec<CanonicalName>,
+) -> Result<Vec<(CanonicalName, Place)>, StoreError> {
+    let add = |name: CanonicalName| {
+        let claim = claim_item(environment, user.user_id, &name)?;
+        Ok((name, writes.add(Put::if_absent(claim))))
     };
-    (username || email).then_some(CreateUserError::Taken { username, email })
+    claims.into_iter().map(add).collect()
+}
+
+/// Returns the names of a user whose claims failed, or none if no claim failed.
+fn taken(user: &User, claims: &[(CanonicalName, Place)], refused: &Refused) -> Option<TakenNames> {
+    let failed = claims.iter().filter(|(_, place)| refused.has(*place));
+    let failed: Vec<&CanonicalName> = failed.map(|(name, _)| name).collect();
+    (!failed.is_empty()).then(|| TakenNames {
+        username: failed.contains(&&user.username.canonical()),
+        email: user.email.as_ref().is_some_and(|email| failed.contains(&&email.canonical())),
+    })
 }

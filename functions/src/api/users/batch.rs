@@ -179,7 +179,7 @@ pub async fn create_users(
     for ((index, user), outcome) in indices.into_iter().zip(new).zip(created) {
         let result = match outcome {
             Ok(()) => BatchResult::Created { user: Box::new(user.into()) },
-            Err(taken @ CreateUserError::Taken { .. }) => BatchResult::Conflict(Reason::conflict(taken.into())),
+            Err(CreateUserError::Taken(names)) => BatchResult::Conflict(Reason::conflict(names.into())),
             Err(CreateUserError::Store(error)) if error.is_transient() => {
                 tracing::warn!(error = %ErrorChain(&*error), "failed to create user");
                 not_created.push(format!("{pointer}/{index}"));

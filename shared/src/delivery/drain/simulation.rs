@@ -623,7 +623,7 @@ fn gone_destination_is_disabled_immediately() {
 }
 
 #[test]
-fn destination_gone_at_a_first_attempt_cancels_pending_deliveries_without_delay() {
+fn gone_at_a_first_attempt_cancels_pending_deliveries() {
     let world = World::new(|at| match at {
         at if at == start() => Behavior::Refuses,
         at if at < after(HOUR) => Behavior::Accepts,
@@ -639,7 +639,7 @@ fn destination_gone_at_a_first_attempt_cancels_pending_deliveries_without_delay(
 }
 
 #[test]
-fn first_attempt_whose_health_cannot_be_recorded_leaves_no_pending_delivery() {
+fn unrecorded_first_attempt_leaves_no_pending_delivery() {
     let world = World::new(|_| Behavior::Refuses);
     world.is_health_busy.set(true);
     world.record();

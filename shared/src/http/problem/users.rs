@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::Problem;
-use crate::store::users::{CreateUserError, UpdateUserError};
+use crate::store::users::{CreateUserError, TakenNames, UpdateUserError};
 
 impl Problem {
     /// Returns 403: a disabled user gets no token and no install link.
@@ -13,15 +13,19 @@ impl Problem {
     }
 }
 
+impl From<TakenNames> for Problem {
+    fn from(TakenNames { username, email }: TakenNames) -> Self {
+        let fields = [("username", username), ("email", email)];
+        let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
+        let problem = Self::conflict("user-exists", format!("already in use: {}", taken.join(", ")));
+        problem.at_each(taken.iter().map(|name| format!("/{name}")), "is already in use")
+    }
+}
+
 impl From<CreateUserError> for Problem {
     fn from(error: CreateUserError) -> Self {
         match error {
-            CreateUserError::Taken { username, email } => {
-                let fields = [("username", username), ("email", email)];
-                let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
-                let problem = Self::conflict("user-exists", format!("already in use: {}", taken.join(", ")));
-                problem.at_each(taken.iter().map(|name| format!("/{name}")), "is already in use")
-            }
+            CreateUserError::Taken(names) => names.into(),
             CreateUserError::Store(error) => error.into(),
         }
     }
@@ -30,7 +34,7 @@ impl From<CreateUserError> for Problem {
 impl From<UpdateUserError> for Problem {
     fn from(error: UpdateUserError) -> Self {
         match error {
-            UpdateUserError::Taken { username, email } => CreateUserError::Taken { username, email }.into(),
+            UpdateUserError::Taken(names) => names.into(),
             UpdateUserError::Conflict => Self::modified_concurrently("user"),
             UpdateUserError::Store(error) => error.into(),
         }
@@ -45,7 +49,7 @@ mod tests {
 
     #[tokio::test]
     async fn conflict_names_the_taken_fields() {
-        let document = body(CreateUserError::Taken { username: false, email: true }.into()).await;
+        let document = body(TakenNames { username: false, email: true }.into()).await;
         assert_eq!(document["type"], "urn:tenon:problem:user-exists");
         assert_eq!(document["errors"], json!([{ "pointer": "/email", "detail": "is already in use" }]));
         assert_eq!(document["message"], document["detail"]);

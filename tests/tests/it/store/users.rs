@@ -10,7 +10,7 @@ use tenon::{
     },
     store::{
         PageRequest, Table,
-        users::{UpdateUserError, Users},
+        users::{TakenNames, UpdateUserError, Users},
     },
 };
 use tests::{
@@ -94,7 +94,7 @@ async fn users_and_names_match_an_in_memory_model() {
                             assert!(matches!(again, Err(UpdateUserError::Conflict)));
                             model.users[index] = after;
                         }
-                        Err(UpdateUserError::Taken { username: u, email: e }) => {
+                        Err(UpdateUserError::Taken(TakenNames { username: u, email: e })) => {
                             assert_eq!((u, e), (username, email), "{after:?}");
                         }
                         Err(other) => panic!("{other:?}"),
