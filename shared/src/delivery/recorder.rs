@@ -146,7 +146,7 @@ pub(super) async fn record(
         Err(error) if *stage == Stage::First => {
             tracing::error!(error = %ErrorChain(&error), "failed to record destination health");
             // Without the health item, neither a drain nor the sweep finds the pending deliveries,
-            // also not after their repeated first attempts have succeeded.
+            // not even after their repeated first attempts have succeeded.
             let pending: Vec<&PendingDelivery> = batch.pending(&unrecorded).collect();
             if let Err(error) = recorder.withdraw(&pending).await {
                 tracing::warn!(error = %ErrorChain(&error), "failed to withdraw pending deliveries");

@@ -61,7 +61,7 @@ pub struct Health {
     /// Number of changes of the destination after which earlier results say nothing about it.
     pub generation: u32,
     /// Number of pending deliveries. Exact after a drain that has counted them, which is one with
-    /// less than 1,000 left in each partition; otherwise it can be off by updates that a crashed
+    /// fewer than 1,000 left in each partition; otherwise it can be off by updates that a crashed
     /// process recorded twice.
     pub pending: i64,
     /// Time since which the oldest pending delivery has been pending. Between drains that have
