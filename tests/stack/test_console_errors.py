@@ -396,6 +396,18 @@ def test_errors_of_an_execution_are_found(console: Console) -> None:
     assert console.parameters()["executionId"] == "run-8"
 
 
+def test_error_is_found_by_its_id(console: Console) -> None:
+    [error] = console.record(console.workflow(console.user("joe"), "Orders"), "connection refused")
+    console.sign_in()
+    console.fill("Error", f" {error} ")
+    console.see("Happened", "connection refused")
+    assert console.parameters() == {"error": error}
+    console.click("Close")
+    console.gone("Happened")
+    console.fill("Error", "0" * 24)
+    console.see("not found")
+
+
 def test_filter_that_is_being_typed_survives_an_update(console: Console) -> None:
     seed = Seed(console)
     console.sign_in("#/errors")

@@ -511,6 +511,9 @@ def test_events_say_who_changed_what(console: Console) -> None:
     console.fill("User", "nobody")
     console.see("user not found")
     console.rows(0)
+    console.click("Clear filters", "Returns")
+    console.fill("Event", console.get("/events")["data"][0]["_id"])
+    console.see("Happened")
 
 
 def test_defaults_of_the_modal_are_edited(console: Console) -> None:

@@ -183,11 +183,9 @@ impl<A: Access> Deliveries<A> {
         status: Option<DeliveryStatus>,
         request: PageRequest<'_>,
     ) -> Result<Page<Delivery>, StoreError> {
-        let partitions: Vec<String> =
-            (0..keys::DELIVERY_SHARDS).map(|shard| keys::deliveries(destination, shard)).collect();
         let filter = Filter::default().unexpired(Timestamp::now()).equals("status", status.map(DeliveryStatus::as_str));
         let newest_first = Range { newest_first: true, ..Range::all(TABLE) };
-        self.table.page(&partitions, &newest_first, &filter, request).await
+        self.table.page(&keys::deliveries(destination).partitions(), &newest_first, &filter, request).await
     }
 }
 

@@ -194,7 +194,7 @@ impl Errors {
         let ErrorLog { error_id, environment_id, workflow_id, user_id, updated_at, .. } = error;
         let key = keys::error(*environment_id, *workflow_id, *error_id);
         let listing = [
-            ("environmentPk", keys::errors_shard(*environment_id, *error_id)),
+            ("environmentPk", keys::errors_of_environment(*environment_id).partition_of(error_id.object_id())),
             ("userPk", keys::errors_of_user(*environment_id, *user_id)),
             ("listSk", keys::listed_record(error.key().into())),
         ];
@@ -304,10 +304,7 @@ fn by_fingerprint(errors: Vec<Groupable>) -> Vec<Vec<Groupable>> {
 /// Returns the index and the partitions that list the errors of a scope.
 fn index_and_partitions(environment: EnvironmentId, scope: ErrorScope) -> (View, Vec<String>) {
     match scope {
-        ErrorScope::Environment => {
-            let shards = 0..keys::RECORD_SHARDS;
-            (BY_ENVIRONMENT, shards.map(|shard| keys::errors_of_environment(environment, shard)).collect())
-        }
+        ErrorScope::Environment => (BY_ENVIRONMENT, keys::errors_of_environment(environment).partitions()),
         ErrorScope::User(user) => (BY_USER, vec![keys::errors_of_user(environment, user)]),
         ErrorScope::Workflow(workflow) => (TABLE, vec![keys::errors(environment, workflow)]),
     }

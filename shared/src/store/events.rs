@@ -80,7 +80,7 @@ impl Outbox {
         let Event { event_id, environment_id, created_at, .. } = event;
         let record = event.key().into();
         let listing = [
-            ("environmentPk", keys::events_shard(*environment_id, *event_id)),
+            ("environmentPk", keys::events_of_environment(*environment_id).partition_of(event_id.object_id())),
             ("listSk", keys::listed_record(record)),
         ];
         let mut item = to_item("event", &keys::record(*environment_id, record), event, &listing)?;
@@ -127,10 +127,7 @@ impl Events {
         };
         let (view, partitions) = match user_id {
             Some(user) => (TABLE, vec![keys::events(environment, *user)]),
-            None => {
-                let shards = 0..keys::RECORD_SHARDS;
-                (BY_ENVIRONMENT, shards.map(|shard| keys::events_of_environment(environment, shard)).collect())
-            }
+            None => (BY_ENVIRONMENT, keys::events_of_environment(environment).partitions()),
         };
         let filter = Filter::default()
             .unexpired(Timestamp::now())

@@ -285,7 +285,7 @@ impl<A: Access> HealthStore<A> {
     /// Returns up to `limit` destinations with pending deliveries, of all environments. Eventually
     /// consistent. One query per megabyte for each of four partitions.
     pub async fn list_backlogged(&self, limit: usize) -> Result<Vec<BackloggedDestination>, StoreError> {
-        let partitions: Vec<String> = (0..keys::BACKLOG_SHARDS).map(keys::backlogs).collect();
+        let partitions = keys::backlogs().partitions();
         let page =
             self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), PageRequest::first(limit)).await?;
         Ok(page.items)

@@ -72,9 +72,9 @@ pub enum ChangeInstallationError {
 
 fn installation_item(environment: EnvironmentId, installation: &Installation) -> Result<Item, StoreError> {
     let Installation { user_id, integration_id, installed_at, .. } = installation;
-    let listed = keys::listed_installation(environment, *user_id, integration_id, *installed_at);
+    let listing = keys::listed_installation(environment, *user_id, integration_id, *installed_at).listing();
     let key = keys::installation(environment, *user_id, integration_id);
-    to_item("installation", &key, installation, &[("listPk", listed.pk), ("listSk", listed.sk)])
+    to_item("installation", &key, installation, &listing)
 }
 
 /// Returns the position of an installation in the list of its environment, as
@@ -205,9 +205,7 @@ impl<A: Access> Installations<A> {
         environment: EnvironmentId,
         request: PageRequest<'_>,
     ) -> Result<Page<Installation>, StoreError> {
-        let partitions: Vec<String> = (0..keys::INSTALLATION_SHARDS)
-            .map(|shard| keys::installations_of_environment(environment, shard))
-            .collect();
+        let partitions = keys::installations_of_environment(environment).partitions();
         let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
         self.0.page(&partitions, &newest_first, &Filter::default(), request).await
     }

@@ -65,8 +65,7 @@ pub trait Job: DeserializeOwned {
 
 /// Returns the item of a job, which lists it as unfinished.
 pub(super) fn item(job: &(impl Job + Serialize)) -> Result<Item, StoreError> {
-    let listed = keys::listed_user_job(job.id());
-    let listing = [("listPk", listed.pk), ("listSk", listed.sk)];
+    let listing = keys::listed_user_job(job.id()).listing();
     to_item(job.id().kind.as_str(), &keys::user_job(job.id()), job, &listing)
 }
 
@@ -79,7 +78,7 @@ const MAX_LISTED: usize = 10_000;
 /// query per megabyte of each of four partitions of a kind.
 pub(super) async fn open<J: Job>(directory: &Table, kinds: &[JobKind]) -> Result<Vec<J>, StoreError> {
     let (range, filter) = (Range::all(LISTING), Filter::default());
-    let partitions: Vec<String> = kinds.iter().flat_map(|kind| keys::user_jobs(*kind)).collect();
+    let partitions: Vec<String> = kinds.iter().flat_map(|kind| keys::user_jobs(*kind).partitions()).collect();
     let pages = partitions.iter().map(|partition| {
         directory.page(std::slice::from_ref(partition), &range, &filter, PageRequest::first(MAX_LISTED))
     });

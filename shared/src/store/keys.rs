@@ -13,7 +13,7 @@ use super::jobs::{JobId, JobKind};
 use crate::domain::{
     api_key::KeyHash,
     delivery::Route,
-    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, EventId, KeyId, ObjectId, ReplayId, UserId, WorkflowId},
+    id::{CredentialId, DestinationId, EnvironmentId, ErrorId, KeyId, ObjectId, ReplayId, UserId, WorkflowId},
     integration::IntegrationId,
     names::CanonicalName,
     record::{RecordKey, RecordOwner},
@@ -51,6 +51,39 @@ impl Key {
             ("pk".into(), AttributeValue::S(self.pk.clone())),
             ("sk".into(), AttributeValue::S(self.sk.clone())),
         ])
+    }
+
+    /// Returns the key of an entry in the index `listing` as attributes of an item.
+    pub fn listing(self) -> [(&'static str, String); 2] {
+        [("listPk", self.pk), ("listSk", self.sk)]
+    }
+}
+
+/// List that is spread over several partitions, which distributes writes.
+#[derive(Clone, Debug)]
+pub struct ShardedList {
+    name: String,
+    shards: u32,
+}
+
+impl ShardedList {
+    fn new(name: impl Display, shards: u32) -> Self {
+        Self { name: name.to_string(), shards }
+    }
+
+    /// Returns the partition with a number, which is below the number of partitions.
+    pub fn partition(&self, shard: u32) -> String {
+        format!("{}#{shard}", self.name)
+    }
+
+    /// Returns the partition that has the entry of an object.
+    pub fn partition_of(&self, id: &ObjectId) -> String {
+        self.partition(id.shard(self.shards))
+    }
+
+    /// Returns all partitions.
+    pub fn partitions(&self) -> Vec<String> {
+        (0..self.shards).map(|shard| self.partition(shard)).collect()
     }
 }
 
@@ -108,9 +141,14 @@ pub fn user(environment: EnvironmentId, user: UserId) -> Key {
     Key::new(user_partition(environment, user), "user")
 }
 
-/// Partition of the index `listing` that lists a user.
-pub fn users_shard(environment: EnvironmentId, user: UserId) -> String {
-    users_of_environment(environment, user.object_id().shard(USER_SHARDS))
+/// Users of an environment in the index `listing`.
+pub fn users_of_environment(environment: EnvironmentId) -> ShardedList {
+    ShardedList::new(format_args!("env#{environment}#users"), USER_SHARDS)
+}
+
+/// Entry of a user in the index `listing`.
+pub fn listed_user(environment: EnvironmentId, user: UserId) -> Key {
+    Key::new(users_of_environment(environment).partition_of(user.object_id()), user)
 }
 
 /// Prefix of the sort keys of credentials, in the partition of their user.
@@ -135,24 +173,14 @@ pub fn user_job(JobId { kind, environment, user }: JobId) -> Key {
     Key::new(format_args!("env#{environment}#{name}s"), format_args!("{name}#{user}"))
 }
 
-fn user_jobs_shard(kind: JobKind, shard: u32) -> String {
-    format!("{}s#{shard}", kind.name_in_keys())
-}
-
-/// Partitions of the index `listing` that list unfinished jobs of a kind, of all environments.
-pub fn user_jobs(kind: JobKind) -> impl Iterator<Item = String> {
-    (0..USER_JOB_SHARDS).map(move |shard| user_jobs_shard(kind, shard))
+/// Unfinished jobs of a kind, of all environments, in the index `listing`.
+pub fn user_jobs(kind: JobKind) -> ShardedList {
+    ShardedList::new(format_args!("{}s", kind.name_in_keys()), USER_JOB_SHARDS)
 }
 
 /// Entry of an unfinished job in the index `listing`.
 pub fn listed_user_job(JobId { kind, environment, user }: JobId) -> Key {
-    let shard = user.object_id().shard(USER_JOB_SHARDS);
-    Key::new(user_jobs_shard(kind, shard), format_args!("{environment}#{user}"))
-}
-
-/// Partition of the index `listing` that lists users of an environment.
-pub fn users_of_environment(environment: EnvironmentId, shard: u32) -> String {
-    format!("env#{environment}#users#{shard}")
+    Key::new(user_jobs(kind).partition_of(user.object_id()), format_args!("{environment}#{user}"))
 }
 
 /// Key of the claim of a name.
@@ -166,17 +194,16 @@ pub fn workflow(environment: EnvironmentId, workflow: WorkflowId) -> Key {
 }
 
 /// Number of partitions over which the index `listing` lists the workflows of an environment.
-pub const WORKFLOW_SHARDS: u32 = 4;
+const WORKFLOW_SHARDS: u32 = 4;
 
-/// Partition of the index `listing` that lists workflows of an environment.
-pub fn workflows_of_environment(environment: EnvironmentId, shard: u32) -> String {
-    format!("env#{environment}#workflows#{shard}")
+/// Workflows of an environment in the index `listing`.
+pub fn workflows_of_environment(environment: EnvironmentId) -> ShardedList {
+    ShardedList::new(format_args!("env#{environment}#workflows"), WORKFLOW_SHARDS)
 }
 
 /// Entry of a workflow in the index `listing`.
 pub fn listed_workflow(environment: EnvironmentId, workflow: WorkflowId) -> Key {
-    let shard = workflow.object_id().shard(WORKFLOW_SHARDS);
-    Key::new(workflows_of_environment(environment, shard), workflow)
+    Key::new(workflows_of_environment(environment).partition_of(workflow.object_id()), workflow)
 }
 
 /// Partition of an environment's integrations and their count.
@@ -206,11 +233,11 @@ pub fn installation(environment: EnvironmentId, user: UserId, integration: &Inte
 }
 
 /// Number of partitions over which the index `listing` lists the installations of an environment.
-pub const INSTALLATION_SHARDS: u32 = 4;
+const INSTALLATION_SHARDS: u32 = 4;
 
-/// Partition of the index `listing` that lists installations of an environment.
-pub fn installations_of_environment(environment: EnvironmentId, shard: u32) -> String {
-    format!("env#{environment}#installations#{shard}")
+/// Installations of an environment in the index `listing`.
+pub fn installations_of_environment(environment: EnvironmentId) -> ShardedList {
+    ShardedList::new(format_args!("env#{environment}#installations"), INSTALLATION_SHARDS)
 }
 
 /// Entry of an installation in the index `listing`. Sorts by the time of installation.
@@ -220,8 +247,7 @@ pub fn listed_installation(
     integration: &IntegrationId,
     installed_at: Timestamp,
 ) -> Key {
-    let shard = user.object_id().shard(INSTALLATION_SHARDS);
-    let pk = installations_of_environment(environment, shard);
+    let pk = installations_of_environment(environment).partition_of(user.object_id());
     Key::new(pk, format_args!("{installed_at}#{user}#{integration}"))
 }
 
@@ -274,17 +300,16 @@ pub fn deleted_destination(environment: EnvironmentId, destination: DestinationI
 }
 
 /// Number of partitions over which the index `listing` lists destinations with pending deliveries.
-pub const BACKLOG_SHARDS: u32 = 4;
+const BACKLOG_SHARDS: u32 = 4;
 
-/// Partition of the index `listing` that lists destinations with pending deliveries, of all
-/// environments.
-pub fn backlogs(shard: u32) -> String {
-    format!("backlog#{shard}")
+/// Destinations with pending deliveries, of all environments, in the index `listing`.
+pub fn backlogs() -> ShardedList {
+    ShardedList::new("backlog", BACKLOG_SHARDS)
 }
 
 /// Entry of a destination with pending deliveries in the index `listing`.
 pub fn listed_backlog(Route { environment, destination }: Route) -> Key {
-    Key::new(backlogs(destination.object_id().shard(BACKLOG_SHARDS)), format_args!("{environment}#{destination}"))
+    Key::new(backlogs().partition_of(destination.object_id()), format_args!("{environment}#{destination}"))
 }
 
 /// Partition of an environment's replays.
@@ -298,16 +323,16 @@ pub fn replay(environment: EnvironmentId, replay: ReplayId) -> Key {
 }
 
 /// Number of partitions over which the index `listing` lists running replays.
-pub const REPLAY_SHARDS: u32 = 4;
+const REPLAY_SHARDS: u32 = 4;
 
-/// Partition of the index `listing` that lists running replays of all environments.
-pub fn running_replays(shard: u32) -> String {
-    format!("replays#{shard}")
+/// Running replays of all environments in the index `listing`.
+pub fn running_replays() -> ShardedList {
+    ShardedList::new("replays", REPLAY_SHARDS)
 }
 
 /// Entry of a running replay in the index `listing`.
 pub fn running_replay(environment: EnvironmentId, replay: ReplayId) -> Key {
-    Key::new(running_replays(replay.object_id().shard(REPLAY_SHARDS)), format_args!("{environment}#{replay}"))
+    Key::new(running_replays().partition_of(replay.object_id()), format_args!("{environment}#{replay}"))
 }
 
 /// Key of the record of a request with an `Idempotency-Key`.
@@ -336,24 +361,14 @@ pub fn error(environment: EnvironmentId, workflow: WorkflowId, error: ErrorId) -
     Key::new(errors(environment, workflow), error)
 }
 
-/// Partition of the index `by-environment` that lists an error.
-pub fn errors_shard(environment: EnvironmentId, error: ErrorId) -> String {
-    errors_of_environment(environment, error.object_id().shard(RECORD_SHARDS))
+/// Errors of an environment in the index `by-environment`.
+pub fn errors_of_environment(environment: EnvironmentId) -> ShardedList {
+    ShardedList::new(format_args!("env#{environment}#errors"), RECORD_SHARDS)
 }
 
-/// Partition of the index `by-environment` that lists errors.
-pub fn errors_of_environment(environment: EnvironmentId, shard: u32) -> String {
-    format!("env#{environment}#errors#{shard}")
-}
-
-/// Partition of the index `by-environment` that lists an event.
-pub fn events_shard(environment: EnvironmentId, event: EventId) -> String {
-    events_of_environment(environment, event.object_id().shard(RECORD_SHARDS))
-}
-
-/// Partition of the index `by-environment` that lists events.
-pub fn events_of_environment(environment: EnvironmentId, shard: u32) -> String {
-    format!("env#{environment}#events#{shard}")
+/// Events of an environment in the index `by-environment`.
+pub fn events_of_environment(environment: EnvironmentId) -> ShardedList {
+    ShardedList::new(format_args!("env#{environment}#events"), RECORD_SHARDS)
 }
 
 /// Partition of the index `by-user` that lists the errors of a user.
@@ -422,7 +437,7 @@ pub fn parse_listed_record(sk: &str) -> Option<RecordKey> {
 
 /// Key of a pending delivery. Sorts by the time of the next attempt.
 pub fn pending_delivery(route: Route, next_attempt_at: Timestamp, record: RecordKey) -> Key {
-    let pk = pending_deliveries(route, record.id().shard(DELIVERY_SHARDS));
+    let pk = pending_deliveries(route).partition_of(record.id());
     Key::new(pk, format_args!("{next_attempt_at}#{}", listed_record(record)))
 }
 
@@ -432,9 +447,9 @@ pub fn parse_pending_delivery(sk: &str) -> Option<(Timestamp, RecordKey)> {
     Some((next_attempt_at.parse().ok()?, parse_listed_record(record)?))
 }
 
-/// Partition of a destination's pending deliveries.
-pub fn pending_deliveries(Route { environment, destination }: Route, shard: u32) -> String {
-    format!("env#{environment}#destination#{destination}#pending#{shard}")
+/// Pending deliveries of a destination.
+pub fn pending_deliveries(Route { environment, destination }: Route) -> ShardedList {
+    ShardedList::new(format_args!("env#{environment}#destination#{destination}#pending"), DELIVERY_SHARDS)
 }
 
 /// Returns the last sort key of pending deliveries that are due at a time.
@@ -445,12 +460,12 @@ pub fn due_by(now: Timestamp) -> String {
 
 /// Key of a delivery that did not succeed at its first attempt, or that was replayed.
 pub fn delivery(route: Route, record: RecordKey) -> Key {
-    Key::new(deliveries(route, record.id().shard(DELIVERY_SHARDS)), listed_record(record))
+    Key::new(deliveries(route).partition_of(record.id()), listed_record(record))
 }
 
-/// Partition of a destination's deliveries.
-pub fn deliveries(Route { environment, destination }: Route, shard: u32) -> String {
-    format!("env#{environment}#destination#{destination}#attempts#{shard}")
+/// Deliveries of a destination that did not succeed at their first attempt, or that were replayed.
+pub fn deliveries(Route { environment, destination }: Route) -> ShardedList {
+    ShardedList::new(format_args!("env#{environment}#destination#{destination}#attempts"), DELIVERY_SHARDS)
 }
 
 /// Partition of the first-attempt deliveries of a workflow's or user's records. Separate from the
@@ -477,6 +492,7 @@ pub fn delivered(route: Route, owner: RecordOwner, second: Timestamp, ids: impl 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::EventId;
 
     #[test]
     fn time_range_includes_since_and_excludes_until() {

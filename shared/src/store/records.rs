@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     destinations::{Destinations, destination_with_health},
-    keys::{self, Key},
+    keys::{self, Key, ShardedList},
     table::{
         Access, BY_ENVIRONMENT, Filter, Item, Page, PageRequest, Range, ReadOnly, StoreError, Table, from_item,
         is_unexpired, separate,
@@ -41,6 +41,15 @@ pub enum RecordKind {
     Errors,
     /// Events.
     Events,
+}
+
+impl RecordKind {
+    fn list(self, environment: EnvironmentId) -> ShardedList {
+        match self {
+            Self::Errors => keys::errors_of_environment(environment),
+            Self::Events => keys::events_of_environment(environment),
+        }
+    }
 }
 
 /// Records that were found. Those that do not exist or have expired are missing.
@@ -146,10 +155,11 @@ impl Records {
     /// Returns the entries of all records of an environment with this id. Eventually consistent.
     /// One query.
     pub async fn find(&self, environment: EnvironmentId, id: RecordId) -> Result<Vec<ListedRecord>, StoreError> {
-        let (id, partition) = match id {
-            RecordId::Error { error_id } => (*error_id.object_id(), keys::errors_shard(environment, error_id)),
-            RecordId::Event { event_id } => (*event_id.object_id(), keys::events_shard(environment, event_id)),
+        let (kind, id) = match id {
+            RecordId::Error { error_id } => (RecordKind::Errors, *error_id.object_id()),
+            RecordId::Event { event_id } => (RecordKind::Events, *event_id.object_id()),
         };
+        let partition = kind.list(environment).partition_of(&id);
         let range = Range { view: BY_ENVIRONMENT, low: id.to_string(), high: format!("{id}g"), newest_first: false };
         let unexpired = Filter::default().unexpired(Timestamp::now());
         Ok(self.0.page(&[partition], &range, &unexpired, PageRequest::first(MAX_SAME_ID)).await?.items)
@@ -168,10 +178,7 @@ impl Records {
             return Ok(Page::empty());
         };
         let range = Range { view: BY_ENVIRONMENT, low, high, newest_first: false };
-        let partition = match kind {
-            RecordKind::Errors => keys::errors_of_environment(environment, shard),
-            RecordKind::Events => keys::events_of_environment(environment, shard),
-        };
+        let partition = kind.list(environment).partition(shard);
         self.0.page(&[partition], &range, &Filter::default().unexpired(Timestamp::now()), request).await
     }
 }

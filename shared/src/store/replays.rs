@@ -41,9 +41,9 @@ impl Replays {
     /// Creates a replay. A replay with the same id is left unchanged: it stems from an earlier
     /// attempt of the same request. One write.
     pub async fn create(&self, environment: EnvironmentId, replay: &Replay) -> Result<(), StoreError> {
-        let listed = keys::running_replay(environment, replay.replay_id);
-        let attributes = [("environmentId", environment.to_string()), ("listPk", listed.pk), ("listSk", listed.sk)];
-        let mut item = to_item("replay", &keys::replay(environment, replay.replay_id), replay, &attributes)?;
+        let listing = keys::running_replay(environment, replay.replay_id).listing();
+        let mut item = to_item("replay", &keys::replay(environment, replay.replay_id), replay, &listing)?;
+        item.insert("environmentId".into(), text(environment));
         item.insert("expiresAt".into(), number((replay.created_at + RETENTION).seconds()));
         self.0.put(Put::if_absent(item)).await.map(|_| ())
     }
@@ -98,7 +98,7 @@ impl<A: Access> Replays<A> {
     /// Returns up to `limit` running replays of all environments. Eventually consistent. One query
     /// per megabyte for each of four partitions.
     pub async fn running(&self, limit: usize) -> Result<Vec<RunningReplay>, StoreError> {
-        let partitions: Vec<String> = (0..keys::REPLAY_SHARDS).map(keys::running_replays).collect();
+        let partitions = keys::running_replays().partitions();
         Ok(self.0.page(&partitions, &Range::all(LISTING), &Filter::default(), PageRequest::first(limit)).await?.items)
     }
 

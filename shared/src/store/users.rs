@@ -80,7 +80,7 @@ const MAX_CONCURRENT_TRANSACTIONS: usize = 8;
 pub const SHARDS: u32 = keys::USER_SHARDS;
 
 fn user_item(environment: EnvironmentId, user: &User) -> Result<Item, StoreError> {
-    let listing = [("listPk", keys::users_shard(environment, user.user_id)), ("listSk", user.user_id.to_string())];
+    let listing = keys::listed_user(environment, user.user_id).listing();
     to_item("user", &keys::user(environment, user.user_id), user, &listing)
 }
 
@@ -256,8 +256,7 @@ impl<A: Access> Users<A> {
         status: Option<UserStatus>,
         request: PageRequest<'_>,
     ) -> Result<Page<User>, StoreError> {
-        let partitions: Vec<String> =
-            (0..keys::USER_SHARDS).map(|shard| keys::users_of_environment(environment, shard)).collect();
+        let partitions = keys::users_of_environment(environment).partitions();
         let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
         let filter = Filter::default().equals("status", status.map(UserStatus::as_str));
         self.0.page(&partitions, &newest_first, &filter, request).await

@@ -83,9 +83,9 @@ pub enum ChangeWorkflowError {
 }
 
 pub(super) fn workflow_item(environment: EnvironmentId, workflow: &Workflow) -> Result<Item, StoreError> {
-    let listed = keys::listed_workflow(environment, workflow.workflow_id);
+    let listing = keys::listed_workflow(environment, workflow.workflow_id).listing();
     let key = keys::workflow(environment, workflow.workflow_id);
-    to_item("workflow", &key, workflow, &[("listPk", listed.pk), ("listSk", listed.sk)])
+    to_item("workflow", &key, workflow, &listing)
 }
 
 pub(super) fn pointer_item(environment: EnvironmentId, workflow: &Workflow) -> Result<Item, StoreError> {
@@ -288,8 +288,7 @@ impl<A: Access> Workflows<A> {
         environment: EnvironmentId,
         request: PageRequest<'_>,
     ) -> Result<Page<(Workflow, User)>, StoreError> {
-        let partitions: Vec<String> =
-            (0..keys::WORKFLOW_SHARDS).map(|shard| keys::workflows_of_environment(environment, shard)).collect();
+        let partitions = keys::workflows_of_environment(environment).partitions();
         let newest_first = Range { newest_first: true, ..Range::all(LISTING) };
         let Page { items, next } =
             self.0.page::<Workflow>(&partitions, &newest_first, &Filter::default(), request).await?;

@@ -6,7 +6,7 @@ import { IntegrationFilter } from "./catalogue.js";
 import { Chart } from "./chart.js";
 import { useData, useFormer, usePolling } from "./data.js";
 import { areNewestOnly, Groups, GroupSummary, groupsTitle } from "./error_groups.js";
-import { Chips, FilterField, FilterSelect, setFilter } from "./forms.js";
+import { Chips, FilterField, FilterSelect } from "./forms.js";
 import { announce } from "./messages.js";
 import { UserField, UserLink, WorkflowLink, useNames } from "./names.js";
 import { ErrorPanel } from "./record_panels.js";
@@ -210,13 +210,9 @@ function FilterBar({ parameters, groups = [], codes }) {
       name: "status",
       options: [...new Set([...codes, parameters.status].filter(Boolean))].map((code) => [code]),
     }),
-    h(UserField, { value: parameters.userId ?? "", onChange: setFilter("userId") }),
-    h(FilterField, {
-      label: "Execution",
-      value: parameters.executionId ?? "",
-      placeholder: "Id",
-      onChange: setFilter("executionId"),
-    }),
+    h(UserField),
+    h(FilterField, { label: "Execution", name: "executionId" }),
+    h(FilterField, { label: "Error", name: "error" }),
     h(
       "label",
       {},

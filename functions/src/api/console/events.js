@@ -3,7 +3,7 @@
 import { Fragment, h } from "./preact.js";
 import { query, readPage } from "./api.js";
 import { useData } from "./data.js";
-import { Chips, FilterSelect, setFilter } from "./forms.js";
+import { Chips, FilterField, FilterSelect } from "./forms.js";
 import { useNames, UserField, UserLink, WorkflowLink } from "./names.js";
 import { Actor, EventPanel } from "./record_panels.js";
 import { changed, goBackTo, link, useAddress, useTitle } from "./route.js";
@@ -61,7 +61,8 @@ function EventsPage() {
       "div",
       { class: "filters" },
       h(FilterSelect, { label: "Type", name: "type", options: EVENT_TYPES.map((name) => [name]) }),
-      h(UserField, { value: userId, onChange: setFilter("userId") }),
+      h(UserField),
+      h(FilterField, { label: "Event", name: "event" }),
       isFiltered &&
         h(
           "div",

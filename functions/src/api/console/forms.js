@@ -5,7 +5,7 @@ import { announceProblem, fieldText } from "./messages.js";
 import { changed, go, useAddress } from "./route.js";
 import { Json, Notice, useId } from "./ui.js";
 
-export { Chips, Choices, Field, FilterField, FilterSelect, Form, setFilter };
+export { Chips, Choices, Field, FilterField, FilterSelect, Form };
 
 // Problems of the fields of a form, by the last part of their pointers.
 const FieldProblems = createContext({});
@@ -67,7 +67,7 @@ function Choices({ label, name, options, chosen = [], ...properties }) {
 }
 
 // Returns a handler that filters the list of the page by the value of a control.
-const setFilter = (name) => (event) => go(changed({ [name]: event.currentTarget.value || null, cursor: null }));
+const setFilter = (name, value) => go(changed({ [name]: value || null, cursor: null }));
 
 // A choice that filters a list, with options `[value, title]`.
 function FilterSelect({ label, name, options, children, ...properties }) {
@@ -78,7 +78,7 @@ function FilterSelect({ label, name, options, children, ...properties }) {
     label,
     h(
       "select",
-      { value: parameters[name] ?? "", onChange: setFilter(name), ...properties },
+      { value: parameters[name] ?? "", onChange: (event) => setFilter(name, event.currentTarget.value), ...properties },
       h("option", { value: "" }, "All"),
       children,
       options.map(([value, title = value]) => h("option", { key: value, value }, title)),
@@ -86,8 +86,10 @@ function FilterSelect({ label, name, options, children, ...properties }) {
   );
 }
 
-// A text by which a list is filtered. What is being typed is kept until `value` changes.
-function FilterField({ label, value, children, ...properties }) {
+// A text by which a list is filtered, or the id of what is opened. What is being typed is kept until
+// the parameter changes.
+function FilterField({ label, name, children, ...properties }) {
+  const value = useAddress().parameters[name] ?? "";
   const input = useRef(null);
   useLayoutEffect(() => {
     input.current.value = value;
@@ -96,7 +98,14 @@ function FilterField({ label, value, children, ...properties }) {
     "label",
     {},
     label,
-    h("input", { ref: input, autocomplete: "off", spellcheck: false, ...properties }),
+    h("input", {
+      ref: input,
+      autocomplete: "off",
+      spellcheck: false,
+      placeholder: "Id",
+      onChange: (event) => setFilter(name, event.currentTarget.value.trim()),
+      ...properties,
+    }),
     children,
   );
 }

@@ -84,10 +84,10 @@ const UserLink = ({ id }) => h(NamedLink, { kind: "users", id });
 const WorkflowLink = (workflow) => h(NamedLink, { kind: "workflows", ...workflow });
 
 // Field for a user, which suggests the usernames that are known.
-function UserField({ value, onChange }) {
+function UserField() {
   return h(
     FilterField,
-    { label: "User", value, placeholder: "Id, username or email", list: "known-users", onChange },
+    { label: "User", name: "userId", placeholder: "Id, username or email", list: "known-users" },
     h(
       "datalist",
       { id: "known-users" },
