@@ -6,8 +6,9 @@ use tenon::{
     domain::id::EnvironmentId,
     store::{
         PageRequest, Table,
-        errors::{ErrorQuery, Errors, Retention},
+        errors::{ErrorQuery, Errors},
         record_pages::Window,
+        retention::Retention,
         users::Users,
         workflows::Workflows,
     },

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tenon::{
     domain::{
+        credential::Credential,
         event::{Actor, Event, EventData, EventType},
         id::{EnvironmentId, UserId, WorkflowId},
         request_seed::RequestSeed,
@@ -91,8 +92,9 @@ impl Changes {
     }
 
     /// Adds the change of a credential.
-    pub(crate) fn credential(&mut self, event_type: EventType, shown: &CredentialBody) {
-        self.add(event_type, shown.user_id, Subject::default(), &shown.credential_id.to_string(), shown);
+    pub(crate) fn credential(&mut self, event_type: EventType, credential: &Credential) {
+        let shown = CredentialBody::from(credential.clone());
+        self.add(event_type, shown.user_id, Subject::default(), &shown.credential_id.to_string(), &shown);
     }
 
     /// Adds the change of an installation.

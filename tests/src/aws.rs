@@ -12,16 +12,10 @@ use aws_sigv4::{
     sign::v4,
 };
 use aws_smithy_http_client::test_util::infallible_client_fn;
-use aws_smithy_runtime_api::client::{
-    http::{
-        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-    },
-    orchestrator::HttpRequest,
-    runtime_components::RuntimeComponents,
-};
+use aws_smithy_runtime_api::client::http::HttpConnector;
 use serde_json::Value;
 
-use crate::setting;
+use crate::{intercepted::intercepted, setting};
 
 /// Loads the configuration of the local AWS with the root credentials of an account.
 pub async fn aws(account: &str) -> SdkConfig {
@@ -83,42 +77,23 @@ pub(crate) fn operation(target: Option<&str>) -> &str {
 }
 
 /// AWS calls of a client, recorded by operation at its HTTP layer.
-#[derive(Clone, Debug)]
-pub struct Calls {
-    made: Arc<Mutex<Vec<String>>>,
-    client: SharedHttpClient,
-}
+#[derive(Clone, Debug, Default)]
+pub struct Calls(Arc<Mutex<Vec<String>>>);
 
 impl Calls {
     /// Returns a configuration whose calls are recorded, and the recorder.
     pub fn count(config: &SdkConfig) -> (SdkConfig, Self) {
-        let calls = Self { made: Arc::default(), client: config.http_client().unwrap() };
-        let counting = config.clone().into_builder().http_client(SharedHttpClient::new(calls.clone())).build();
+        let calls = Self::default();
+        let made = calls.0.clone();
+        let counting = intercepted(config, move |connector, request| {
+            made.lock().unwrap().push(operation(request.headers().get("x-amz-target")).to_owned());
+            connector.call(request)
+        });
         (counting, calls)
     }
 
     /// Returns the calls since the previous `take`.
     pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.made.lock().unwrap())
-    }
-}
-
-impl HttpClient for Calls {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let connector = self.client.http_connector(settings, components);
-        SharedHttpConnector::new(CountingConnector { made: self.made.clone(), connector })
-    }
-}
-
-#[derive(Debug)]
-struct CountingConnector {
-    made: Arc<Mutex<Vec<String>>>,
-    connector: SharedHttpConnector,
-}
-
-impl HttpConnector for CountingConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        self.made.lock().unwrap().push(operation(request.headers().get("x-amz-target")).to_owned());
-        self.connector.call(request)
+        std::mem::take(&mut *self.0.lock().unwrap())
     }
 }

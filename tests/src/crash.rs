@@ -11,13 +11,12 @@ use std::{
 
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::{
-    http::{
-        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
-    },
+    http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector},
     orchestrator::HttpRequest,
-    runtime_components::RuntimeComponents,
 };
 use tokio::sync::Notify;
+
+use crate::intercepted::intercepted;
 
 /// Crash or stall of a process at one of its AWS calls.
 #[derive(Clone, Debug)]
@@ -26,7 +25,6 @@ pub struct Crash {
     after_call: Arc<AtomicBool>,
     stopped: Arc<Notify>,
     resumed: Arc<Notify>,
-    client: SharedHttpClient,
 }
 
 impl Crash {
@@ -37,10 +35,9 @@ impl Crash {
             after_call: Arc::default(),
             stopped: Arc::default(),
             resumed: Arc::default(),
-            client: config.http_client().unwrap(),
         };
-        let mortal = config.clone().into_builder().http_client(SharedHttpClient::new(crash.clone())).build();
-        (mortal, crash)
+        let stopping = crash.clone();
+        (intercepted(config, move |connector, request| stopping.call(connector, request)), crash)
     }
 
     /// Runs a future as a process that crashes at the AWS call of this index. Returns `None` if it
@@ -79,27 +76,12 @@ impl Crash {
             }
         }
     }
-}
 
-impl HttpClient for Crash {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let connector = self.client.http_connector(settings, components);
-        SharedHttpConnector::new(MortalConnector { crash: self.clone(), connector })
-    }
-}
-
-#[derive(Clone, Debug)]
-struct MortalConnector {
-    crash: Crash,
-    connector: SharedHttpConnector,
-}
-
-impl HttpConnector for MortalConnector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        if self.crash.calls_left.fetch_sub(1, Ordering::SeqCst) != 0 {
-            return self.connector.call(request);
+    fn call(&self, connector: &SharedHttpConnector, request: HttpRequest) -> HttpConnectorFuture {
+        if self.calls_left.fetch_sub(1, Ordering::SeqCst) != 0 {
+            return connector.call(request);
         }
-        let Self { crash, connector } = self.clone();
+        let (crash, connector) = (self.clone(), connector.clone());
         HttpConnectorFuture::new(async move {
             if crash.after_call.load(Ordering::SeqCst) {
                 let _ = connector.call(request).await;

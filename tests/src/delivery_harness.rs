@@ -12,7 +12,6 @@ use std::{
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use serde_json::{Value, json};
 use tenon::{
     delivery::{
@@ -40,22 +39,15 @@ use tenon::{
         webhook::Webhook,
     },
     store::{
-        Table,
-        deliveries::Deliveries,
-        destinations::Destinations,
-        errors::{Errors, Retention},
-        health::HealthStore,
-        pending::PendingDeliveries,
-        records::Records,
-        replays::Replays,
-        users::Users,
+        Table, deliveries::Deliveries, destinations::Destinations, errors::Errors, health::HealthStore,
+        pending::PendingDeliveries, records::Records, replays::Replays, retention::Retention, users::Users,
     },
     vault::Vault,
 };
 
 use crate::{
     aws, event,
-    faulty_aws::Faulty,
+    faulty_aws::faulty,
     keys, setting,
     table_items::{self, Item, load, owned_items},
 };
@@ -91,8 +83,7 @@ impl DeliveryHarness {
     pub async fn new() -> Self {
         let aws = aws(&setting("AWS_ACCESS_KEY_ID")).await;
         let (faults, calls) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
-        let client = Faulty { rate: faults.clone(), calls: calls.clone(), client: aws.http_client().unwrap() };
-        let config = aws.clone().into_builder().http_client(SharedHttpClient::new(client)).build();
+        let config = faulty(&aws, faults.clone(), calls.clone());
         let sqs = aws_sdk_sqs::Client::new(&aws);
         let mut queues = Vec::new();
         for name in ["webhooks", "drains"] {

@@ -7,7 +7,7 @@ use tenon::{
         request_seed::RequestSeed,
         user::{User, UserStatus},
     },
-    store::{Table, errors::Retention, events::Outbox, user_jobs::Deletion},
+    store::{Table, events::Outbox, retention::Retention, user_jobs::Deletion},
 };
 
 use crate::setting;

@@ -19,6 +19,7 @@ pub mod crash;
 pub mod delivery_harness;
 pub mod events;
 pub mod faulty_aws;
+mod intercepted;
 pub mod keys;
 pub mod random;
 pub mod stack;

@@ -28,7 +28,6 @@ use tenon::{
 use super::jobs::{self, Trigger};
 use crate::{
     api::{
-        credentials::CredentialBody,
         installations::{InstallationBody, Parts},
         workflows::WorkflowBody,
     },
@@ -129,7 +128,7 @@ impl State {
             changes.workflow(EventType::WorkflowDeleted, &WorkflowBody::new(workflow.touched(now), job.owner));
         }
         for credential in credentials {
-            changes.credential(EventType::CredentialDeleted, &CredentialBody::from(credential.touched(now)));
+            changes.credential(EventType::CredentialDeleted, &credential.touched(now));
         }
         changes.into_events()
     }

@@ -26,7 +26,7 @@ use self::{
     credentials::open_credentials,
     roles::{AssumeError, Roles},
 };
-use super::senders::{Sender, failed_to_decrypt};
+use super::senders::{Sender, failed_to_decrypt, milliseconds_since};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
@@ -237,7 +237,7 @@ async fn put_events(
     let (at, started, count) = (Timestamp::now(), Instant::now(), entries.len());
     let request = client.put_events().set_entries(Some(entries)).customize().config_override(customer.clone());
     let response = request.send().await;
-    let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+    let latency_ms = milliseconds_since(started);
     let attempt = |status, response| Attempt { at, status, latency_ms, response };
     match response {
         Ok(response) => {

@@ -1,6 +1,6 @@
 //! Records the results of attempts: deliveries, destination health and drain wake-ups.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::{drain_scheduler::DrainScheduler, pipeline::Stage};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
         delivery::{Attempt, Delivery, DeliveryStatus, Disposition, PendingDelivery, Route, Settlement},
         destination::Destination,
         health::{Health, HealthUpdate, OutcomeCounts},
-        record::RecordKey,
+        record::{RecordKey, RecordRef},
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -272,17 +272,13 @@ impl DestinationRecorder<'_> {
         let Self { recorder, route } = self;
         let (mut delivered, mut pending, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         for Settlement { delivery, attempt, disposition } in &batch.settled {
+            let record = RecordRef { key: delivery.record, recorded_at: delivery.recorded_at() };
             let finish = |status| {
-                let (record, attempts) = (delivery.record, attempt.iter().cloned().collect());
-                (
-                    record,
-                    delivery.recorded_at(),
-                    Delivery::finished(record.record_id(), route.destination, status, attempts),
-                )
+                let attempts = attempt.iter().cloned().collect();
+                (record, Delivery::finished(record.key.record_id(), route.destination, status, attempts))
             };
             match disposition {
-                Disposition::Delivered => delivered
-                    .extend(attempt.iter().map(|attempt| (delivery.record, delivery.recorded_at(), attempt.clone()))),
+                Disposition::Delivered => delivered.extend(attempt.iter().map(|attempt| (record, attempt.clone()))),
                 Disposition::Pending(next) => pending.push((next.clone(), attempt.clone())),
                 Disposition::Failed => finished.push(finish(DeliveryStatus::Failed)),
                 // The destination was disabled or its filter changed after the record was enqueued.
@@ -290,7 +286,7 @@ impl DestinationRecorder<'_> {
                 Disposition::Dropped => {}
             }
         }
-        let (recorded, unwritten_pending, unwritten_finished) = tokio::join!(
+        let (recorded, mut unwritten, unwritten_finished) = tokio::join!(
             recorder.deliveries.record_delivered(*route, &delivered),
             self.add_pending(&pending),
             self.add_finished(&finished),
@@ -299,19 +295,14 @@ impl DestinationRecorder<'_> {
             // The records have arrived. A duplicate would be worse than a missing delivery record.
             tracing::warn!(error = %ErrorChain(&error), count = delivered.len(), "failed to record successful deliveries");
         }
-        let unwritten_pending =
-            unwritten_pending.into_iter().filter_map(|index| pending.get(index)).map(|(next, _)| next.record);
-        let unwritten_finished =
-            unwritten_finished.into_iter().filter_map(|index| finished.get(index)).map(|(record, ..)| *record);
-        unwritten_pending.chain(unwritten_finished).collect()
+        unwritten.extend(unwritten_finished);
+        unwritten
     }
 
-    /// Stores deliveries that ended without success. Returns the indices of those that were not
+    /// Stores deliveries that ended without success. Returns the records of those that were not
     /// written.
-    async fn add_finished(&self, finished: &[(RecordKey, Timestamp, Delivery)]) -> Vec<usize> {
+    async fn add_finished(&self, finished: &[(RecordRef, Delivery)]) -> BTreeSet<RecordKey> {
         let Unrecorded { failed, existing } = self.recorder.deliveries.record(self.route, finished).await;
-        let existing = existing.into_iter().filter_map(|index| finished.get(index));
-        let existing: BTreeMap<_, _> = existing.map(|(record, _, delivery)| (*record, delivery.status)).collect();
         if !existing.is_empty()
             && let Err(error) = self.recorder.pending.set_former(self.route, &existing).await
         {
@@ -321,10 +312,11 @@ impl DestinationRecorder<'_> {
         failed
     }
 
-    async fn add_pending(&self, pending: &[(PendingDelivery, Option<Attempt>)]) -> Vec<usize> {
+    /// Stores pending deliveries. Returns the records of those that were not written.
+    async fn add_pending(&self, pending: &[(PendingDelivery, Option<Attempt>)]) -> BTreeSet<RecordKey> {
         self.recorder.pending.add(self.route, pending).await.unwrap_or_else(|error| {
             tracing::error!(error = %ErrorChain(&error), "failed to record pending deliveries");
-            (0..pending.len()).collect()
+            pending.iter().map(|(delivery, _)| delivery.record).collect()
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Senders of records: one per type of destination, and one that selects by type.
 
+use std::time::Instant;
+
 use super::{eventbridge::EventBridgeSender, webhook::WebhookSender};
 use crate::{
     domain::{
@@ -45,6 +47,11 @@ impl Senders {
             Target::Webhook(webhook) => self.webhooks.send_test(route, webhook).await,
         }
     }
+}
+
+/// Returns the milliseconds since the start of an attempt.
+pub(super) fn milliseconds_since(started: Instant) -> u32 {
+    u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX)
 }
 
 /// Returns the outcome of an attempt that failed before anything was sent.

@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 use super::{
     guard::{CONNECT_TIMEOUT, EgressRules, GuardedConnector},
     opened::{TimestampedConnection, failed_on_reused_connection},
-    senders::{Sender, failed_before_sending, failed_to_decrypt},
+    senders::{Sender, failed_before_sending, failed_to_decrypt, milliseconds_since},
 };
 use crate::{
     domain::{
@@ -228,7 +228,7 @@ impl WebhookSender {
             Ok::<_, client::legacy::Error>((parts.status, parts.headers, received))
         })
         .await;
-        let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let latency_ms = milliseconds_since(started);
         match responded {
             Ok(Ok((status, headers, received))) => {
                 let response = printable_excerpt(&received);
@@ -244,9 +244,7 @@ impl WebhookSender {
             }
         }
     }
-}
 
-impl WebhookSender {
     /// Sends a request, again on a new connection if one breaks that was open before: the endpoint
     /// may have closed it while the function was frozen.
     async fn exchange(

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::{
     fingerprint::Fingerprint,
     id::{EnvironmentId, ErrorId, ObjectId, UserId, WorkflowId},
+    record::RecordKey,
     request_seed::RequestSeed,
     text::Text,
     timestamp::Timestamp,
@@ -77,13 +78,10 @@ pub struct ErrorDocument<'a> {
     pub user_id: UserId,
 }
 
-/// Key of an error within an environment. An error id is unique within its workflow only.
-pub type ErrorKey = (WorkflowId, ErrorId);
-
 impl ErrorLog {
     /// Returns the key of the error.
-    pub fn key(&self) -> ErrorKey {
-        (self.workflow_id, self.error_id)
+    pub fn key(&self) -> RecordKey {
+        RecordKey::Error { workflow_id: self.workflow_id, error_id: self.error_id }
     }
 
     /// Returns the document that callers receive.
@@ -115,9 +113,7 @@ impl ErrorLog {
             user_id: *user_id,
         }
     }
-}
 
-impl ErrorLog {
     /// Creates the error that a test of a destination sends. It has a random workflow and user, and
     /// is not stored.
     pub fn for_test(environment_id: EnvironmentId, now: Timestamp) -> Self {

@@ -12,6 +12,7 @@ use utoipa::{
 
 use super::{
     id::{EnvironmentId, EventId, KeyId, UserId, WorkflowId},
+    record::RecordKey,
     text::{nearest, string_schema},
     timestamp::Timestamp,
     workflow::EngineIntegrationId,
@@ -74,13 +75,10 @@ pub struct EventDocument<'a> {
     pub data: &'a RawValue,
 }
 
-/// Key of an event within an environment.
-pub type EventKey = (UserId, EventId);
-
 impl Event {
     /// Returns the key of the event.
-    pub fn key(&self) -> EventKey {
-        (self.user_id, self.event_id)
+    pub fn key(&self) -> RecordKey {
+        RecordKey::Event { user_id: self.user_id, event_id: self.event_id }
     }
 
     /// Returns the document that callers receive.

@@ -7,8 +7,8 @@ use utoipa::{
 };
 
 use super::{
-    error_log::{EngineText, ErrorDocument, ErrorKey, ErrorLog},
-    event::{Event, EventDocument, EventKey, EventType},
+    error_log::{EngineText, ErrorDocument, ErrorLog},
+    event::{Event, EventDocument, EventType},
     id::{EnvironmentId, ErrorId, EventId, ObjectId, UserId, WorkflowId},
     timestamp::Timestamp,
     workflow::EngineIntegrationId,
@@ -122,8 +122,8 @@ impl Record {
     /// Returns the key of the record.
     pub fn key(&self) -> RecordKey {
         match self {
-            Self::Error(error) => error.key().into(),
-            Self::Event(event) => event.key().into(),
+            Self::Error(error) => error.key(),
+            Self::Event(event) => event.key(),
         }
     }
 
@@ -223,17 +223,5 @@ impl RecordKey {
             Self::Error { error_id, .. } => RecordId::Error { error_id: *error_id },
             Self::Event { event_id, .. } => RecordId::Event { event_id: *event_id },
         }
-    }
-}
-
-impl From<EventKey> for RecordKey {
-    fn from((user_id, event_id): EventKey) -> Self {
-        Self::Event { user_id, event_id }
-    }
-}
-
-impl From<ErrorKey> for RecordKey {
-    fn from((workflow_id, error_id): ErrorKey) -> Self {
-        Self::Error { workflow_id, error_id }
     }
 }

@@ -40,6 +40,11 @@ impl Timestamp {
     pub const fn milliseconds(self) -> i64 {
         self.0
     }
+
+    /// Returns the day that contains this time.
+    pub fn day(self) -> Day {
+        Day(self.to_string().chars().take_while(|character| *character != 'T').collect())
+    }
 }
 
 /// Day in UTC, in the form `2026-11-24`.
@@ -51,13 +56,6 @@ impl Day {
     /// Returns the day in the form `2026-11-24`.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-impl Timestamp {
-    /// Returns the day that contains this time.
-    pub fn day(self) -> Day {
-        Day(self.to_string().chars().take_while(|character| *character != 'T').collect())
     }
 }
 

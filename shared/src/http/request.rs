@@ -102,13 +102,13 @@ pub(super) fn route_with_parameters(extensions: &Extensions) -> (&str, Vec<(&str
     (route(extensions), parameters)
 }
 
-/// What a handler of several routes does on each of them.
+/// Behavior of a handler that serves several routes.
 pub trait FromRoute: Copy + 'static {
-    /// Each route, such as `POST /users/{user}/disable`, and what the handler does on it.
+    /// Each route, such as `POST /users/{user}/disable`, with the behavior on it.
     const ROUTES: &'static [(&'static str, Self)];
 }
 
-/// What a handler of several routes does on the one that API Gateway selected.
+/// Behavior for the route that API Gateway selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Routed<T>(pub T);
 
@@ -231,14 +231,6 @@ impl IfNoneMatch {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for IfNoneMatch {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self { etags: etags(parts, header::IF_NONE_MATCH) })
-    }
-}
-
 /// Conditional headers of a request that creates or changes a resource.
 #[derive(Clone, Debug)]
 pub struct Preconditions {
@@ -264,9 +256,8 @@ impl<S: Sync> FromRequestParts<S> for Preconditions {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
-        let (if_match, if_none_match) =
-            (IfMatch::from_request_parts(parts, state).await?, IfNoneMatch::from_request_parts(parts, state).await?);
-        Ok(Self { if_match, if_none_match })
+        let if_none_match = IfNoneMatch { etags: etags(parts, header::IF_NONE_MATCH) };
+        Ok(Self { if_match: IfMatch::from_request_parts(parts, state).await?, if_none_match })
     }
 }
 

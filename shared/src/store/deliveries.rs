@@ -9,9 +9,9 @@ use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
-    errors::Retention,
     keys::{self, Key},
     pending::delivery_item,
+    retention::Retention,
     table::{
         Access, Condition, Filter, Page, PageRequest, Put, Range, ReadWrite, StoreError, TABLE, Table, Update,
         from_item, item_key, readable, to_item,
@@ -21,7 +21,7 @@ use crate::{
     domain::{
         delivery::{Attempt, Delivery, DeliveryStatus, Route},
         id::{DestinationId, EnvironmentId, ObjectId},
-        record::{Record, RecordKey, RecordOwner},
+        record::{Record, RecordKey, RecordOwner, RecordRef},
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -54,30 +54,25 @@ pub struct Deliveries<A: Access = ReadWrite> {
     pub retention: Retention,
 }
 
-/// Indices of deliveries that [`Deliveries::record`] has not stored.
+/// Deliveries that [`Deliveries::record`] has not stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unrecorded {
-    /// Those whose write failed.
-    pub failed: Vec<usize>,
-    /// Those that exist.
-    pub existing: Vec<usize>,
+    /// Records for which the write failed.
+    pub failed: BTreeSet<RecordKey>,
+    /// Records with an existing delivery, each with the status that was to be stored.
+    pub existing: BTreeMap<RecordKey, DeliveryStatus>,
 }
 
 impl Deliveries {
-    /// Stores that records were delivered at the first attempt, each with its time of recording.
-    /// One item holds the records of a workflow or user that were stored in the same second, which
+    /// Stores that records were delivered at the first attempt. One item holds the records of a workflow or user that were stored in the same second, which
     /// saves most write units. One `BatchWriteItem` per 25 items.
     ///
     /// The second is that of the recording, not that of the id, which an engine may choose. So only
     /// records stored in the same second share a prefix of sort keys, regardless of their ids.
-    pub async fn record_delivered(
-        &self,
-        route: Route,
-        delivered: &[(RecordKey, Timestamp, Attempt)],
-    ) -> Result<(), StoreError> {
+    pub async fn record_delivered(&self, route: Route, delivered: &[(RecordRef, Attempt)]) -> Result<(), StoreError> {
         let mut grouped: BTreeMap<(RecordOwner, Timestamp), Vec<(ObjectId, &Attempt)>> = BTreeMap::new();
-        for (record, recorded_at, attempt) in delivered {
-            grouped.entry((record.owner(), recorded_at.second())).or_default().push((*record.id(), attempt));
+        for (RecordRef { key, recorded_at }, attempt) in delivered {
+            grouped.entry((key.owner(), recorded_at.second())).or_default().push((*key.id(), attempt));
         }
         let mut shared: Vec<(Key, Timestamp, Delivered<&Attempt>)> = Vec::new();
         for ((owner, second), attempts) in grouped {
@@ -96,23 +91,23 @@ impl Deliveries {
         if unwritten.is_empty() { Ok(()) } else { Err(StoreError::Busy("some deliveries were not written".into())) }
     }
 
-    /// Stores deliveries that finished without success at the first attempt, each with the time at
-    /// which its record was stored. An existing delivery stays: either the attempt was repeated,
-    /// and more may have happened since, or a replay queued the record first. One write for each.
-    pub async fn record(&self, route: Route, deliveries: &[(RecordKey, Timestamp, Delivery)]) -> Unrecorded {
-        let write = async |(record, recorded_at, delivery): &(RecordKey, Timestamp, Delivery)| {
-            let expires_at = self.retention.expires_at(*recorded_at);
-            self.table.put(Put::if_absent(delivery_item(route, *record, delivery, expires_at)?)).await
+    /// Stores deliveries that finished without success at the first attempt. An existing delivery
+    /// stays: either the attempt was repeated, and more may have happened since, or a replay queued
+    /// the record first. One write for each.
+    pub async fn record(&self, route: Route, deliveries: &[(RecordRef, Delivery)]) -> Unrecorded {
+        let write = async |(record, delivery): &(RecordRef, Delivery)| {
+            let expires_at = self.retention.expires_at(record.recorded_at);
+            self.table.put(Put::if_absent(delivery_item(route, record.key, delivery, expires_at)?)).await
         };
         let written = stream::iter(deliveries.iter().map(write)).buffered(MAX_CONCURRENT_WRITES).collect::<Vec<_>>();
         let mut unrecorded = Unrecorded::default();
-        for (index, written) in written.await.into_iter().enumerate() {
+        for ((record, delivery), written) in deliveries.iter().zip(written.await) {
             match written {
                 Ok(true) => {}
-                Ok(false) => unrecorded.existing.push(index),
+                Ok(false) => _ = unrecorded.existing.insert(record.key, delivery.status),
                 Err(error) => {
                     tracing::warn!(error = %ErrorChain(&error), "failed to record a delivery");
-                    unrecorded.failed.push(index);
+                    unrecorded.failed.insert(record.key);
                 }
             }
         }

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    errors::Retention,
     health::{HealthStore, Reset, health_of, repairing, reset_of},
     keys::{self, Key},
+    retention::Retention,
     table::{
         Access, Condition, Delete, Item, Put, ReadWrite, StoreError, Table, Transacted, Transaction, Update, Write,
         attribute_text, from_item, item_key, number, readable, text, to_item, to_value,

@@ -1,31 +1,25 @@
-//! Recorded errors: their items, pages, groups and retention.
+//! Recorded errors: their items, pages and groups.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Deserialize;
 
 use super::{
     keys,
     record_pages::{self, Listed, StoredRecord, Window},
+    retention::Retention,
     table::{
         Access, BY_ENVIRONMENT, BY_USER, Filter, Item, Page, PageRequest, Position, Range, ReadWrite, StoreError,
-        TABLE, Table, View, number, to_item,
+        TABLE, Table, View, to_item,
     },
 };
-use crate::{
-    aws::{SettingError, setting},
-    domain::{
-        access::Allowed,
-        error_log::{EngineText, ErrorLog},
-        fingerprint::Fingerprint,
-        id::{EnvironmentId, ErrorId, UserId, WorkflowId},
-        timestamp::Timestamp,
-        workflow::EngineIntegrationId,
-    },
+use crate::domain::{
+    access::Allowed,
+    error_log::{EngineText, ErrorLog},
+    fingerprint::Fingerprint,
+    id::{EnvironmentId, ErrorId, UserId, WorkflowId},
+    timestamp::Timestamp,
+    workflow::EngineIntegrationId,
 };
 
 #[derive(Deserialize)]
@@ -44,27 +38,6 @@ struct Groupable {
     fingerprint: Fingerprint,
     #[serde(flatten)]
     listed: Listed,
-}
-
-/// Time for which errors, events and deliveries are kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Retention(Duration);
-
-impl Retention {
-    /// Reads the retention from the environment variable `RETENTION_DAYS`.
-    pub fn from_env() -> Result<Self, SettingError> {
-        setting::<u32>("RETENTION_DAYS").map(Self::days)
-    }
-
-    /// Creates a retention of this number of 24-hour days.
-    pub fn days(days: u32) -> Self {
-        Self(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
-    }
-
-    /// Returns the value of the TTL attribute `expiresAt` for an item of the given time.
-    pub(super) fn expires_at(self, from: Timestamp) -> AttributeValue {
-        number((from + self.0).seconds())
-    }
 }
 
 /// Errors of all environments.
@@ -196,7 +169,7 @@ impl Errors {
         let listing = [
             ("environmentPk", keys::errors_of_environment(*environment_id).partition_of(error_id.object_id())),
             ("userPk", keys::errors_of_user(*environment_id, *user_id)),
-            ("listSk", keys::listed_record(error.key().into())),
+            ("listSk", keys::listed_record(error.key())),
         ];
         let mut item = to_item("error", &key, error, &listing)?;
         item.insert("expiresAt".into(), self.retention.expires_at(*updated_at));

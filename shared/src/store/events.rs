@@ -3,9 +3,9 @@
 use futures_util::future::try_join_all;
 
 use super::{
-    errors::Retention,
     keys,
     record_pages::{self, Window},
+    retention::Retention,
     table::{
         BY_ENVIRONMENT, Filter, Item, Page, Put, Range, ReadOnly, StoreError, TABLE, Table, Transacted, Transaction,
         to_item,
@@ -78,7 +78,7 @@ impl Outbox {
 
     fn item(&self, event: &Event) -> Result<Item, StoreError> {
         let Event { event_id, environment_id, created_at, .. } = event;
-        let record = event.key().into();
+        let record = event.key();
         let listing = [
             ("environmentPk", keys::events_of_environment(*environment_id).partition_of(event_id.object_id())),
             ("listSk", keys::listed_record(record)),

@@ -19,6 +19,8 @@
 //! * [`errors`], [`events`]: records, and the outbox that stores events with their change.
 //! * [`deliveries`], [`pending`]: deliveries, and those that are retried.
 //! * [`records`], [`record_pages`]: records of all types, as delivery and lists read them.
+//! * [`retention`]: the time for which records and deliveries are kept.
+//! * `tombstones`: marks of deleted resources.
 //! * [`jobs`], [`replays`], [`user_jobs`], [`erasures`]: background jobs.
 //! * [`idempotency_records`]: requests with an `Idempotency-Key` and their responses.
 //! * [`keys`]: formats of all partition and sort keys. Every key of tenant data starts with the
@@ -58,6 +60,7 @@ pub mod pending;
 pub mod record_pages;
 pub mod records;
 pub mod replays;
+pub mod retention;
 pub mod signing_keys;
 mod table;
 pub mod tickets;

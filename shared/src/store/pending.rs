@@ -10,9 +10,9 @@ use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 
 use super::{
-    errors::Retention,
     health::{Backlog, BacklogCount},
     keys::{self, Key},
+    retention::Retention,
     table::{
         Condition, Delete, Item, Put, Range, StoreError, TABLE, Table, Update, Write, attribute_text, from_item, text,
         to_item, to_value,
@@ -100,8 +100,8 @@ const MAX_COUNTED: usize = 1000;
 const MAX_CONCURRENT_DELETIONS: usize = 16;
 
 impl PendingDeliveries {
-    /// Adds pending deliveries and records their first attempts. Returns the indices of those that
-    /// were not written completely. Each record occurs at most once. If a first attempt is
+    /// Adds pending deliveries and records their first attempts. Returns the records of those
+    /// that were not written completely. Each record occurs at most once. If a first attempt is
     /// repeated, what was recorded before remains: a finished delivery does not become pending
     /// again, and one that waits stays as it is. Two items per delivery, one `BatchGetItem` per 100
     /// deliveries, another one if some of them wait already, and one `BatchWriteItem` per 25 items;
@@ -111,40 +111,39 @@ impl PendingDeliveries {
         &self,
         route: Route,
         deliveries: &[(PendingDelivery, Option<Attempt>)],
-    ) -> Result<Vec<usize>, StoreError> {
+    ) -> Result<BTreeSet<RecordKey>, StoreError> {
         let records: Vec<RecordKey> = deliveries.iter().map(|(pending, _)| pending.record).collect();
         let recorded = self.recorded(route, &records).await.unwrap_or_else(|error| {
             tracing::warn!(error = %ErrorChain(&error), "failed to look up deliveries, replaced those of repeated attempts");
             BTreeMap::new()
         });
         let (mut added, mut replayed) = (Vec::new(), Vec::new());
-        for (index, (pending, attempt)) in deliveries.iter().enumerate() {
+        for (pending, attempt) in deliveries {
             match recorded.get(&pending.record) {
                 Some(Recorded::Finished | Recorded::Waiting) => {}
-                Some(Recorded::Replayed(key)) => replayed.push((index, key)),
-                None => added.push((index, pending, attempt)),
+                Some(Recorded::Replayed(key)) => replayed.push((pending.record, key)),
+                None => added.push((pending, attempt)),
             }
         }
-        let rows = added.iter().map(|(_, pending, attempt)| self.row(route, pending, attempt.as_ref()));
-        let waiting = added.iter().map(|(_, pending, _)| self.item(route, pending));
+        let rows = added.iter().map(|(pending, attempt)| self.row(route, pending, attempt.as_ref()));
+        let waiting = added.iter().map(|(pending, _)| self.item(route, pending));
         let items = rows.chain(waiting).collect::<Result<Vec<Item>, StoreError>>()?;
         let mut unwritten = BTreeSet::new();
-        let mut withdrawn = BTreeMap::new();
+        let mut withdrawn: Vec<&PendingDelivery> = Vec::new();
         for at in self.table.put_all(&items, |item| Ok(item.clone())).await {
             // The first half are the rows.
-            if let Some((index, ..)) = added.get(at) {
-                unwritten.insert(*index);
-            } else if let Some((index, pending, _)) = added.get(at - added.len()) {
-                withdrawn.insert(*index, *pending);
+            if let Some((pending, _)) = added.get(at) {
+                unwritten.insert(pending.record);
+            } else if let Some((pending, _)) = added.get(at - added.len()) {
+                withdrawn.push(pending);
             }
         }
-        let parts: Vec<&PendingDelivery> = withdrawn.values().copied().collect();
-        let waiting = self.delete_waiting(route, &parts).await;
-        if let Err(error) = waiting.and(self.delete_rows(route, &parts).await) {
+        let waiting = self.delete_waiting(route, &withdrawn).await;
+        if let Err(error) = waiting.and(self.delete_rows(route, &withdrawn).await) {
             tracing::warn!(error = %ErrorChain(&error), "failed to withdraw deliveries that did not become pending");
         }
-        unwritten.extend(withdrawn.into_keys());
-        for (index, key) in replayed {
+        unwritten.extend(withdrawn.iter().map(|pending| pending.record));
+        for (record, key) in replayed {
             let update = Update::of(key).remove("replayOnly").remove("former");
             // A drain may have settled it since.
             let waits = Condition::equals("replayOnly", AttributeValue::Bool(true));
@@ -153,9 +152,9 @@ impl PendingDeliveries {
                 Ok(false) => {}
                 Err(error) => tracing::warn!(error = %ErrorChain(&error), "failed to record a pending delivery"),
             }
-            unwritten.insert(index);
+            unwritten.insert(record);
         }
-        Ok(unwritten.into_iter().collect())
+        Ok(unwritten)
     }
 
     /// Records how deliveries ended at their first attempts, after replays had queued their

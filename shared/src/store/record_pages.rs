@@ -26,7 +26,7 @@ pub(super) trait StoredRecord: DeserializeOwned {
 
 impl StoredRecord for ErrorLog {
     fn record_key(&self) -> RecordKey {
-        self.key().into()
+        self.key()
     }
 
     fn bytes(&self) -> usize {
@@ -36,7 +36,7 @@ impl StoredRecord for ErrorLog {
 
 impl StoredRecord for Event {
     fn record_key(&self) -> RecordKey {
-        self.key().into()
+        self.key()
     }
 
     fn bytes(&self) -> usize {

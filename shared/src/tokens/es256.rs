@@ -2,7 +2,7 @@
 //! another one.
 
 use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey,
+    Algorithm, EncodingKey,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{ErrorKind, Result},
     signature::{Error, Signer, Verifier},
@@ -72,9 +72,4 @@ impl JwtVerifier for Es256Verifier {
     fn algorithm(&self) -> Algorithm {
         Algorithm::ES256
     }
-}
-
-/// Returns a verifying key for an uncompressed point.
-pub(super) fn decoding_key(point: &[u8]) -> DecodingKey {
-    DecodingKey::from_ec_der(point)
 }

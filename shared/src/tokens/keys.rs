@@ -198,7 +198,8 @@ impl Verifier {
 
     async fn read(&self) -> Result<Arc<HashMap<String, DecodingKey>>, StoreError> {
         let stored = self.keys.list().await?;
-        let keys = stored.into_iter().map(|key| (key.kid, es256::decoding_key(&key.public_key)));
+        // `Es256Verifier` takes the uncompressed point in place of DER.
+        let keys = stored.into_iter().map(|key| (key.kid, DecodingKey::from_ec_der(&key.public_key)));
         Ok(Arc::new(keys.collect()))
     }
 

@@ -18,6 +18,7 @@ use tenon::{
         installation::{Installation, InstalledCredential, InstalledWorkflow, WorkflowPlan, WorkflowSelection},
         integration::{Content, Integration, IntegrationId, WorkflowTemplate},
         names::{Names, UserRef},
+        record::RecordRef,
         request_seed::RequestSeed,
         secret::Sealed,
         settings::Settings,
@@ -31,12 +32,13 @@ use tenon::{
         credentials::{Credentials, SealedCredential},
         deliveries::Deliveries,
         erasures::{Erasure, Erasures},
-        errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        errors::{ErrorQuery, ErrorScope, Errors},
         events::Outbox,
         installations::{InstallationChange, Installations, Leftovers},
         integrations::Integrations,
         record_pages::Window,
         records::Records,
+        retention::Retention,
         users::Users,
         workflows::Workflows,
     },
@@ -360,7 +362,7 @@ async fn operations_consume_the_documented_capacity() {
     assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), 5000);
     measure("group 5,000 errors");
 
-    let ten: Vec<_> = recorded.iter().take(10).map(|error| error.key().into()).collect();
+    let ten: Vec<_> = recorded.iter().take(10).map(|error| error.key()).collect();
     let records = Records(table.clone().read_only());
     assert_eq!(records.get_all(environment, &ten).await.unwrap().records.len(), 10);
     measure("read 10 errors to send them");
@@ -368,8 +370,10 @@ async fn operations_consume_the_documented_capacity() {
     // The response of EventBridge contains the event id.
     let response = format!("event {}", "0".repeat(36));
     let attempt = Attempt { at: origin.at, status: Some(200), latency_ms: 123, response };
-    let delivered: Vec<_> =
-        recorded.iter().map(|error| (error.key().into(), error.updated_at, attempt.clone())).collect();
+    let delivered: Vec<_> = recorded
+        .iter()
+        .map(|error| (RecordRef { key: error.key(), recorded_at: error.updated_at }, attempt.clone()))
+        .collect();
     let deliveries = Deliveries { table, retention: errors.retention };
     deliveries.record_delivered(route, &delivered[..10]).await.unwrap();
     measure("record 10 deliveries at the first attempt");

@@ -44,7 +44,7 @@ pub async fn create_credential(
     let context = encryption_context(caller.environment, credential.credential_id);
     let data = vault.seal(&context, 1, data.as_bytes()).await?;
     let mut changes = Changes::new(caller.environment, caller.actor);
-    changes.credential(EventType::CredentialCreated, &credential.clone().into());
+    changes.credential(EventType::CredentialCreated, &credential);
     let created = Created::at(format!("credentials/{}", credential.credential_id), revised(credential.clone()));
     let (new, events) = (SealedCredential { credential, data }, changes.prepare(&outbox)?);
     stores.credentials.create(caller.environment, &new, &seed, events).await?;

@@ -73,7 +73,7 @@ pub async fn delete_credential(
         // After the credential is read: a later reference to it is a conflict.
         state.check_deletable(caller.environment, caller.user.as_ref(), id).await?;
         let mut changes = Changes::new(caller.environment, caller.actor);
-        changes.credential(EventType::CredentialDeleted, &credential.touched(Timestamp::now()).into());
+        changes.credential(EventType::CredentialDeleted, &credential.touched(Timestamp::now()));
         let events = changes.prepare(outbox)?;
         if credentials.delete(caller.environment, &credential, events).await? {
             return Ok(Json(Success::new()));

@@ -60,10 +60,10 @@ pub struct ChangeState {
     outbox: Outbox,
 }
 
-/// State of the functions that seal or open credential data.
+/// State of the function that opens credential data.
 #[derive(Clone, Debug, FromAws)]
-pub struct StateWithVault<A: Access = ReadWrite> {
-    stores: Stores<A>,
+pub struct StateWithVault {
+    stores: Stores<ReadOnly>,
     #[aws(vault = "CREDENTIALS_KEY")]
     vault: Vault,
 }

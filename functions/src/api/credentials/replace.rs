@@ -50,7 +50,7 @@ pub async fn replace_credential(
         let data = vault.seal(&encryption_context(environment, id), old.version + 1, data.as_bytes()).await?;
         let after = SealedCredential { credential: credential.replaced(name.as_ref(), Timestamp::now()), data };
         let mut changes = Changes::new(environment, actor);
-        changes.credential(EventType::CredentialReplaced, &after.credential.clone().into());
+        changes.credential(EventType::CredentialReplaced, &after.credential);
         let events = changes.prepare(&outbox)?;
         if stores.credentials.replace(environment, &credential, &after, events).await? {
             return Ok(revised(after.credential));

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tenon::{
     domain::{credential::Credential, id::CredentialId, names::UserRef, text::Text},
     http::{Engine, NoInput, NoStore, OrNotFound, Path, Problem, Revised},
-    store::{ReadOnly, credentials::SealedCredential},
+    store::credentials::SealedCredential,
     vault::VaultError,
 };
 use utoipa::ToSchema;
@@ -35,7 +35,7 @@ pub struct RevealedCredential {
         headers(("ETag", description = "entity tag of the data, for If-Match")))))]
 pub async fn reveal_credential(
     caller: Engine,
-    extract::State(StateWithVault { stores, vault }): extract::State<StateWithVault<ReadOnly>>,
+    extract::State(StateWithVault { stores, vault }): extract::State<StateWithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,

@@ -54,7 +54,7 @@ pub async fn set_status(
         }
         let after = credential.with_status(status, reason.clone(), Timestamp::now());
         let mut changes = Changes::new(caller.environment, caller.actor);
-        changes.credential(event_type, &after.clone().into());
+        changes.credential(event_type, &after);
         let events = changes.prepare(&outbox)?;
         if stores.credentials.set_status(caller.environment, &credential, &after, events).await? {
             return Ok(revised(after));

@@ -5,7 +5,7 @@ use tenon::{
     domain::id::DestinationId,
     http::{Backend, Json, NoInput, Path, Problem},
     start::FromAws,
-    store::{destinations::Destinations, errors::Retention},
+    store::{destinations::Destinations, retention::Retention},
 };
 
 use crate::api::success::Success;

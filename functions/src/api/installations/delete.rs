@@ -64,7 +64,7 @@ pub async fn delete_installation(
             changes.workflow(EventType::WorkflowDeleted, &shown);
         }
         for credential in &credentials.unreferenced {
-            changes.credential(EventType::CredentialDeleted, &credential.touched(now).into());
+            changes.credential(EventType::CredentialDeleted, &credential.touched(now));
         }
         let events = changes.prepare(&outbox)?;
         if state.installations.delete(environment, &installation, &workflows, &credentials, events).await? {

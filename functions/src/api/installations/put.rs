@@ -140,7 +140,7 @@ fn check_new(fields: &mut Fields<'_>, new: &bool) {
 
 /// State of the function.
 #[derive(Clone, Debug, FromAws)]
-pub struct StateWithVault {
+pub struct ChangeStateWithVault {
     state: State,
     #[aws(vault = "CREDENTIALS_KEY")]
     vault: Vault,
@@ -157,7 +157,7 @@ pub struct StateWithVault {
         (status = 409, description = "the integration is disabled, the installation has too many workflows, or concurrent requests changed it")))]
 pub async fn put_installation(
     caller: BackendOrUser,
-    extract::State(StateWithVault { state, vault, outbox }): extract::State<StateWithVault>,
+    extract::State(ChangeStateWithVault { state, vault, outbox }): extract::State<ChangeStateWithVault>,
     Path(user): Path<UserRef>,
     Path(id): Path<IntegrationId>,
     preconditions: Preconditions,

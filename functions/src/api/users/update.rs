@@ -71,12 +71,12 @@ fn check_metadata(fields: &mut Fields<'_>, metadata: &Patch<BTreeMap<String, Opt
     }
 }
 
-/// What given metadata does to the existing one.
+/// Effect of given metadata on the existing metadata.
 #[derive(Clone, Copy, Debug)]
 pub enum MetadataChange {
-    /// It replaces it.
+    /// The given metadata replaces the existing one.
     Replace,
-    /// It is merged into it.
+    /// The given metadata is merged into the existing one.
     Merge,
 }
 

@@ -13,6 +13,7 @@ use super::{
     RetryWithoutResponse, check::ConnectionRefused, error_text, sdk_failure, unlimited_retries, with_short_timeouts,
 };
 use crate::{
+    delivery::senders::milliseconds_since,
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
         destination::EventBridge,
@@ -238,7 +239,7 @@ impl Roles {
             .policy(bus.least_privilege_policy().to_string())
             .duration_seconds(i32::try_from(SESSION.as_secs()).unwrap_or(i32::MAX));
         let error = |status, cause, response| {
-            let latency_ms = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
+            let latency_ms = milliseconds_since(started);
             AssumeError { attempt: Attempt { at, status, latency_ms, response }, cause }
         };
         match request.send().await {

@@ -7,7 +7,7 @@
 //! * `transact`: transactions and the reasons why they are cancelled.
 //! * `batch`: `BatchGetItem` and `BatchWriteItem`, with one loop for unprocessed requests.
 //! * `query`: key ranges, filters and queries of single partitions.
-//! * `page`: pages over several partitions, merged in the order of their sort keys.
+//! * `page` and `merge`: pages over several partitions, merged in the order of their sort keys.
 //! * `error`: [`StoreError`] and retries.
 //! * `item`: conversions between items and entities.
 //!

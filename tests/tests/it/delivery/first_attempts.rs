@@ -11,7 +11,6 @@ use tenon::{
     domain::{
         delivery::{DeliveryStatus, Route},
         error_log::ErrorLog,
-        record::RecordKey,
         timestamp::Timestamp,
     },
     store::{PageRequest, Table, health::HealthStore},
@@ -108,10 +107,7 @@ async fn unreadable_error_fails_alone() {
     assert_eq!(arrived, readable.map(|error| error.error_id.to_string()).collect());
     let deliveries = &harness.first_attempts.recorder.deliveries;
     let failed = deliveries.list(route, Some(DeliveryStatus::Failed), PageRequest::first(10)).await.unwrap().items;
-    assert_eq!(
-        failed.iter().map(|delivery| delivery.record).collect::<Vec<_>>(),
-        [RecordKey::from(errors[15].key()).record_id()]
-    );
+    assert_eq!(failed.iter().map(|delivery| delivery.record).collect::<Vec<_>>(), [errors[15].key().record_id()]);
 }
 
 #[tokio::test]
@@ -149,7 +145,7 @@ fn messages(route: Route, errors: &[ErrorLog]) -> Vec<FirstAttempts> {
     let message = |errors: &[ErrorLog]| FirstAttempts::FirstAttemptsV1 {
         environment_id: route.environment,
         destination_id: route.destination,
-        records: errors.iter().map(|error| error.key().into()).collect(),
+        records: errors.iter().map(|error| error.key()).collect(),
     };
     errors.chunks(MAX_RECORDS_PER_MESSAGE).map(message).collect()
 }

@@ -20,10 +20,11 @@ use tenon::{
     store::{
         PageRequest, Table,
         deliveries::{Deliveries, Unrecorded},
-        errors::{Errors, Retention},
+        errors::Errors,
         pending::{Merge, PendingDeliveries, Queued},
         records::Records,
         replays::Replays,
+        retention::Retention,
     },
 };
 use tests::{
@@ -54,6 +55,11 @@ fn soon() -> Timestamp {
     Timestamp::now() + Duration::from_secs(1)
 }
 
+/// Returns the key of an error of a workflow.
+fn error_of(workflow_id: WorkflowId) -> RecordKey {
+    RecordKey::Error { workflow_id, error_id: ErrorId::new() }
+}
+
 fn stored(key: RecordKey, recorded_at: Timestamp) -> RecordRef {
     RecordRef { key, recorded_at }
 }
@@ -80,14 +86,14 @@ async fn delivery_pages_are_complete_and_ordered_across_partitions() {
             next_attempt_at: None,
         })
         .collect();
-    let recorded: Vec<_> = model.iter().map(|delivery| (key(workflow, delivery), now, delivery.clone())).collect();
+    let recorded: Vec<_> =
+        model.iter().map(|delivery| (stored(key(workflow, delivery), now), delivery.clone())).collect();
     assert_eq!(deliveries.record(route, &recorded).await, Unrecorded::default());
     // A first attempt that is repeated does not replace what has happened since.
     let cancelled = |delivery: &Delivery| Delivery { status: DeliveryStatus::Cancelled, ..delivery.clone() };
-    let repeated: Vec<_> =
-        recorded.iter().take(50).map(|(key, at, delivery)| (*key, *at, cancelled(delivery))).collect();
-    let existing = (0..repeated.len()).collect();
-    assert_eq!(deliveries.record(route, &repeated).await, Unrecorded { failed: Vec::new(), existing });
+    let repeated: Vec<_> = recorded.iter().take(50).map(|(record, delivery)| (*record, cancelled(delivery))).collect();
+    let existing = repeated.iter().map(|(record, delivery)| (record.key, delivery.status)).collect();
+    assert_eq!(deliveries.record(route, &repeated).await, Unrecorded { failed: BTreeSet::new(), existing });
     model.sort_by_key(|delivery| std::cmp::Reverse(*key(workflow, delivery).id()));
 
     for status in [
@@ -137,14 +143,14 @@ async fn batched_first_attempts_are_shown_per_error() {
     for route in [a, b, b] {
         let attempts = errors.iter().zip(attempts(route, &errors));
         let recorded: Vec<_> =
-            attempts.map(|(error, attempt)| (error.key().into(), error.updated_at, attempt)).collect();
+            attempts.map(|(error, attempt)| (stored(error.key(), error.updated_at), attempt)).collect();
         deliveries.record_delivered(route, &recorded).await.unwrap();
         assert_eq!(calls.take(), ["BatchWriteItem"]);
     }
     // One error is delivered again in another batch.
     let again =
         Attempt { at: now + Duration::from_millis(1), status: Some(200), latency_ms: 1, response: "again".into() };
-    deliveries.record_delivered(a, &[(errors[0].key().into(), errors[0].updated_at, again)]).await.unwrap();
+    deliveries.record_delivered(a, &[(stored(errors[0].key(), errors[0].updated_at), again)]).await.unwrap();
 
     let responses = async |error: &ErrorLog| -> BTreeSet<Vec<String>> {
         let shown = deliveries.list_by_record(&error.clone().into(), &BTreeSet::new()).await.unwrap();
@@ -171,7 +177,8 @@ async fn error_shows_all_deliveries_of_a_busy_second() {
         .map(|_| ErrorLog { error_id: ObjectId::at(error.created_at).into(), ..error.clone() })
         .chain([error.clone()])
         .collect();
-    let recorded: Vec<_> = errors.iter().map(|error| (error.key().into(), error.updated_at, attempt.clone())).collect();
+    let recorded: Vec<_> =
+        errors.iter().map(|error| (stored(error.key(), error.updated_at), attempt.clone())).collect();
     for _ in 0..5 {
         let route = Route { environment: harness.environment, destination: DestinationId::new() };
         deliveries.record_delivered(route, &recorded).await.unwrap();
@@ -192,7 +199,7 @@ async fn delivery_is_settled_once() {
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
     let queued: Vec<PendingDelivery> = (0..30)
-        .map(|_| stored((workflow, ErrorId::new()).into(), now))
+        .map(|_| stored(error_of(workflow), now))
         .map(|record| PendingDelivery::replayed(record, (replay.replay_id, now), now))
         .collect();
     let added: Vec<_> = queued.iter().map(|delivery| (delivery.clone(), None)).collect();
@@ -226,7 +233,7 @@ async fn repeated_first_attempt_keeps_what_was_recorded_since() {
     let (route, now) = (route(), Timestamp::now());
     let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
     let failed = |seconds| {
-        let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
+        let record = error_of(WorkflowId::new());
         let next_attempt_at = now + Duration::from_secs(seconds);
         let delivery = PendingDelivery { attempts: 1, next_attempt_at, ..PendingDelivery::first(record, now) };
         (delivery, Some(attempt(500)))
@@ -281,7 +288,7 @@ async fn first_attempt_that_fails_after_a_replay_is_retried_without_the_replay()
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now) = (route(), Timestamp::now());
-    let record = || RecordKey::from((WorkflowId::new(), ErrorId::new()));
+    let record = || error_of(WorkflowId::new());
     let [waiting, cancelled] = [record(), record()];
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
@@ -319,7 +326,7 @@ async fn first_attempt_that_ends_after_a_replay_remains_if_the_replay_is_cancell
     let DeliveryRecorder { pending, deliveries, replays, destinations, .. } = &harness.first_attempts.recorder;
     let (route, now) = (harness.create_webhook("http://127.0.0.1:9/").await, Timestamp::now());
     let (destination, health) = destinations.get_with_health(route).await.unwrap().unwrap();
-    let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
+    let record = error_of(WorkflowId::new());
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
     replays.create(route.environment, &replay).await.unwrap();
     pending.queue_again(route, replays, &replay, &[stored(record, now)]).await.unwrap();
@@ -346,7 +353,7 @@ async fn search_in_small_steps_returns_every_pending_delivery_in_the_order_of_at
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let (route, now) = (route(), Timestamp::now());
     let retry = |n: u64| {
-        let key = RecordKey::from((WorkflowId::new(), ErrorId::new()));
+        let key = error_of(WorkflowId::new());
         let next_attempt_at = now + Duration::from_secs(n / 2);
         (PendingDelivery { attempts: 1, next_attempt_at, ..PendingDelivery::first(key, now) }, None)
     };
@@ -375,7 +382,7 @@ async fn replay_queues_and_counts_each_error_once() {
     let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
-    let records: Vec<RecordKey> = (0..40).map(|_| (workflow, ErrorId::new()).into()).collect();
+    let records: Vec<RecordKey> = (0..40).map(|_| error_of(workflow)).collect();
     let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
     // The first attempt of one error has failed.
     let retry = PendingDelivery { attempts: 1, ..PendingDelivery::first(records[0], now) };
@@ -436,7 +443,7 @@ async fn drain_settles_no_delivery_that_replays_of_the_same_millisecond_have_que
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now) = (route(), Timestamp::now());
-    let records: Vec<_> = (0..5).map(|_| stored((WorkflowId::new(), ErrorId::new()).into(), now)).collect();
+    let records: Vec<_> = (0..5).map(|_| stored(error_of(WorkflowId::new()), now)).collect();
     let mut started = Vec::new();
     for _ in 0..3 {
         let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
@@ -475,7 +482,7 @@ async fn delivery_that_is_replayed_again_and_again_keeps_its_last_attempts() {
     let deliveries = Deliveries { table: pending.table.clone(), retention: pending.retention };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now) = (route(), Timestamp::now());
-    let record = RecordKey::from((WorkflowId::new(), ErrorId::new()));
+    let record = error_of(WorkflowId::new());
     for number in 0..20 {
         let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);
         replays.create(route.environment, &replay).await.unwrap();
@@ -498,7 +505,7 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
     let pending = PendingDeliveries { table: table("ERRORS_TABLE").await, retention: Retention::days(30) };
     let replays = Replays(table("DIRECTORY_TABLE").await);
     let (route, now, workflow) = (route(), Timestamp::now(), WorkflowId::new());
-    let records: Vec<RecordKey> = (0..4).map(|_| (workflow, ErrorId::new()).into()).collect();
+    let records: Vec<RecordKey> = (0..4).map(|_| error_of(workflow)).collect();
     let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
     let first: Vec<_> =
         records.iter().map(|record| PendingDelivery { attempts: 1, ..PendingDelivery::first(*record, now) }).collect();
@@ -551,13 +558,13 @@ async fn deliveries_expire_with_their_records() {
     let recorded = harness.record_errors(4).await;
     let recorded: Vec<_> = recorded.into_iter().map(|error| ErrorLog { updated_at: stored_at, ..error }).collect();
     assert!(errors.record(&recorded).await.is_empty());
-    let [delivered, failed, retried, replayed] = [0, 1, 2, 3].map(|index| RecordKey::from(recorded[index].key()));
+    let [delivered, failed, retried, replayed] = [0, 1, 2, 3].map(|index| recorded[index].key());
     let attempt = |status| Attempt { at: now, status: Some(status), latency_ms: 1, response: String::new() };
 
-    deliveries.record_delivered(route, &[(delivered, stored_at, attempt(200))]).await.unwrap();
+    deliveries.record_delivered(route, &[(stored(delivered, stored_at), attempt(200))]).await.unwrap();
     let finished =
         Delivery::finished(failed.record_id(), route.destination, DeliveryStatus::Failed, vec![attempt(500)]);
-    assert_eq!(deliveries.record(route, &[(failed, stored_at, finished)]).await, Unrecorded::default());
+    assert_eq!(deliveries.record(route, &[(stored(failed, stored_at), finished)]).await, Unrecorded::default());
     let retry = PendingDelivery { attempts: 1, ..PendingDelivery::first(retried, stored_at) };
     assert!(pending.add(route, &[(retry, Some(attempt(500)))]).await.unwrap().is_empty());
     let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Errors(Vec::new()), now);

@@ -8,15 +8,17 @@ use tenon::{
         delivery::{Attempt, PendingDelivery, Route},
         error_log::ErrorLog,
         id::{DestinationId, EnvironmentId, ObjectId, UserId},
+        record::RecordRef,
         timestamp::Timestamp,
     },
     store::{
         Table,
         deliveries::Deliveries,
         erasures::{Erasure, Erasures},
-        errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        errors::{ErrorQuery, ErrorScope, Errors},
         pending::PendingDeliveries,
         record_pages::Window,
+        retention::Retention,
         users::Users,
     },
 };
@@ -55,7 +57,7 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
         .iter()
         .chain(&others)
         .chain(&later)
-        .map(|error| (error.key().into(), error.updated_at, attempt.clone()))
+        .map(|error| (RecordRef { key: error.key(), recorded_at: error.updated_at }, attempt.clone()))
         .collect();
     deliveries.record_delivered(route, &all).await.unwrap();
     let pending = PendingDeliveries { table: table.clone(), retention };
@@ -64,7 +66,7 @@ async fn erasure_is_complete_after_crashes_at_any_aws_call() {
         .chain(&others)
         .map(|error| {
             let attempt = Attempt { at: now, status: Some(500), latency_ms: 1, response: "no".into() };
-            (PendingDelivery::first(error.key().into(), now), Some(attempt))
+            (PendingDelivery::first(error.key(), now), Some(attempt))
         })
         .collect();
     assert!(pending.add(route, &waiting).await.unwrap().is_empty());

@@ -19,8 +19,9 @@ use tenon::{
     },
     store::{
         Table,
-        errors::{ErrorQuery, ErrorScope, Errors, Groups, Retention},
+        errors::{ErrorQuery, ErrorScope, Errors, Groups},
         record_pages::{MAX_SKIP, Window},
+        retention::Retention,
     },
 };
 use tests::{Random, aws, delivery_harness::DeliveryHarness, setting};

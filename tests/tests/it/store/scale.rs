@@ -12,8 +12,9 @@ use tenon::{
     store::{
         PageRequest, Table,
         credentials::Credentials,
-        errors::{ErrorQuery, Errors, Groups, Retention},
+        errors::{ErrorQuery, Errors, Groups},
         record_pages::Window,
+        retention::Retention,
         user_jobs::UserJob,
         users::Users,
         workflows::Workflows,

@@ -27,10 +27,11 @@ use tenon::{
         deliveries::Deliveries,
         destinations::Destinations,
         erasures::{Erasure, Erasures},
-        errors::{ErrorQuery, ErrorScope, Errors, Retention},
+        errors::{ErrorQuery, ErrorScope, Errors},
         health::HealthStore,
         record_pages::Window,
         records::{RecordKind, Records},
+        retention::Retention,
         users::Users,
         workflows::Workflows,
     },
@@ -222,7 +223,7 @@ async fn damaged_errors_end_no_replay_and_no_erasure() {
             }
         }
     }
-    assert_eq!(found, errors[8..].iter().map(|error| error.key().into()).collect());
+    assert_eq!(found, errors[8..].iter().map(|error| error.key()).collect());
 
     let user_id = errors[0].user_id;
     let erasure = Erasure { environment_id: harness.environment, user_id, started_at: Timestamp::now() };
@@ -309,7 +310,7 @@ async fn damaged_delivery_or_replay_keeps_no_other_from_being_settled() {
     let replayer = connect(&harness.aws, Replayer::from_aws).await.unwrap();
     let at = Timestamp::now();
     let attempt = Attempt { at, status: Some(500), latency_ms: 7, response: "down".into() };
-    let waiting = errors.iter().map(|error| (PendingDelivery::first(error.key().into(), at), Some(attempt.clone())));
+    let waiting = errors.iter().map(|error| (PendingDelivery::first(error.key(), at), Some(attempt.clone())));
     assert!(replayer.pending.add(route, &waiting.collect::<Vec<_>>()).await.unwrap().is_empty());
     let mut replays = Vec::new();
     for half in errors.chunks(3) {

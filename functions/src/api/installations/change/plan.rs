@@ -267,10 +267,10 @@ impl Planned {
         let InstallationChange { new_workflows, changed_workflows, new_credentials, replaced_credentials, .. } =
             &self.change;
         for SealedCredential { credential, .. } in new_credentials {
-            changes.credential(EventType::CredentialCreated, &credential.clone().into());
+            changes.credential(EventType::CredentialCreated, credential);
         }
         for (_, SealedCredential { credential, .. }) in replaced_credentials {
-            changes.credential(EventType::CredentialReplaced, &credential.clone().into());
+            changes.credential(EventType::CredentialReplaced, credential);
         }
         let event_type = match before {
             None => EventType::InstallationCreated,
