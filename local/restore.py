@@ -22,6 +22,7 @@ import tempfile
 import threading
 import traceback
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -41,6 +42,7 @@ PROGRESS_INTERVAL = 5
 # What the keys of items in a state are listed as.
 HEADINGS = {
     State.UNDECIDED: "items may have been deleted on purpose",
+    State.CONFLICT: "items have a name that something else in the stack has",
     State.DAMAGED: "items have the version of the restored ones, with other content",
     State.UNKNOWN: "items are not understood, for the reasons above",
 }
@@ -100,6 +102,7 @@ class Report:
     read: int = 0
     written: int = 0
     changed: int = 0
+    released: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, item: Item, verdict: Verdict, written: int) -> None:
@@ -125,8 +128,9 @@ class Report:
 
     def show(self) -> None:
         """Prints the counts of each type, and the reasons why items are skipped."""
-        columns: dict[State, list[State]] = {state: [state] for state in State if state is not State.UNKNOWN}
-        columns[State.SKIPPED].append(State.UNKNOWN)
+        others = (State.CONFLICT, State.UNKNOWN)
+        columns: dict[State, list[State]] = {state: [state] for state in State if state not in others}
+        columns[State.SKIPPED] += others
         print("  " + "type".ljust(20) + "".join(state.rjust(11) for state in columns))
         for kind, counts in sorted(self.kinds.items()):
             numbers = (sum(counts[state] for state in states) for states in columns.values())
@@ -153,8 +157,19 @@ class Restore:
 
     def run(self) -> None:
         """Compares all items, and copies them."""
+        self.in_segments(self.segment)
+        if self.apply:
+            self.in_segments(self.release)
+            for count in self.counts:
+                try:
+                    count_again(Table(self.dynamodb, self.live), count)
+                except ConcurrentChangeError:
+                    self.report.add_changed(count)
+
+    def in_segments(self, work: Callable[[int], None]) -> None:
+        """Works on all segments concurrently, and shows the progress."""
         with ThreadPoolExecutor(SEGMENTS) as pool:
-            running = {pool.submit(self.segment, segment) for segment in range(SEGMENTS)}
+            running = {pool.submit(work, segment) for segment in range(SEGMENTS)}
             try:
                 while running:
                     done, running = wait(running, PROGRESS_INTERVAL, FIRST_EXCEPTION)
@@ -162,19 +177,24 @@ class Restore:
                         future.result()
                     if running:
                         print(f"  {self.report.read} items read, {self.report.written} copied", flush=True)
-            finally:
+            except BaseException:
                 self.stopped.set()
-        if self.apply:
-            for count in self.counts:
-                try:
-                    count_again(Table(self.dynamodb, self.live), count)
-                except ConcurrentChangeError:
-                    self.report.add_changed(count)
+                raise
+
+    def new_rules(self) -> Rules:
+        """Returns the rules for one thread."""
+        restored, live, directory = (Table(self.dynamodb, name) for name in (self.restored, self.live, self.directory))
+        return self.rules(restored, live, directory, self.restore_deleted, self.stopped)
+
+    def release(self, segment: int) -> None:
+        """Releases names in a segment of the stack's table."""
+        released = self.new_rules().release(segment)
+        with self.report.lock:
+            self.report.released += released
 
     def segment(self, segment: int) -> None:
         """Compares the items of a segment, and copies them."""
-        restored, live, directory = (Table(self.dynamodb, name) for name in (self.restored, self.live, self.directory))
-        rules = self.rules(restored, live, directory, self.restore_deleted, self.stopped)
+        rules = self.new_rules()
         for items in Table(self.dynamodb, self.restored).scan(segment):
             rules.load(items)
             for item in items:
@@ -260,20 +280,27 @@ def run(stack: str, origin: tuple[str, str], table: str, apply: bool, deleted: s
     restore.run()
     report = restore.report
     report.show()
-    undecided = report.total(State.UNDECIDED)
-    wrong = report.total(State.UNKNOWN, State.DAMAGED) + report.changed
+    undecided, conflicts = (
+        0 if deleted == "keep" else report.total(state) for state in (State.UNDECIDED, State.CONFLICT)
+    )
+    wrong = conflicts + report.total(State.UNKNOWN, State.DAMAGED) + report.changed
     if apply:
         print(f"Copied {report.written} items.")
+        if report.released:
+            print(f"Released {report.released} names that restored users no longer have.")
     else:
         print(f"{report.total(State.MISSING, State.OLDER)} items would be copied: APPLY=1 copies them.")
     report.listing.show()
-    if undecided and deleted != "keep":
+    if undecided:
         print(
             "Decide about those that may have been deleted: DELETED=restore copies them, DELETED=keep leaves them deleted."
         )
     if wrong:
-        print("docs/operations.md (Restore) says what to do about items that are damaged, changed or not understood.")
-    sys.exit(1 if (undecided and deleted != "keep") or wrong else 0)
+        print(
+            "docs/operations.md (Restore) says what to do about items that are damaged, changed or not understood,"
+            " or whose name something else has."
+        )
+    sys.exit(1 if undecided or wrong else 0)
 
 
 if __name__ == "__main__":

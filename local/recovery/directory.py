@@ -5,7 +5,17 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from recovery.names import canonical
-from recovery.rules import MAX_ATTEMPTS, MISSING, UNDECIDED, ConcurrentChangeError, Rules, State, Verdict, skipped
+from recovery.rules import (
+    MAX_ATTEMPTS,
+    MISSING,
+    UNDECIDED,
+    ConcurrentChangeError,
+    Rules,
+    State,
+    Verdict,
+    cancellation_codes,
+    skipped,
+)
 from recovery.table import Item, Key, Table, environment, key_of, text, tombstone, unchanged
 
 # Seconds from a deletion to the expiry of its tombstone, as in `shared/src/store/tombstones.rs`.
@@ -37,8 +47,12 @@ class DirectoryRules(Rules):
         "installation": "revision",
         "integration": "version",
     }
-    # Attributes of a destination's health that describe the work of a drain.
-    drain = ("lease", "leasedUntil", "wakeAt", "nextProbeAt", "retryAfter")
+    # Attributes of a destination's health that describe the work of a drain, or an outage. The
+    # outage may have ended: a destination that fails for five days is disabled.
+    transient = (
+        *("lease", "leasedUntil", "wakeAt", "nextProbeAt", "retryAfter", "failedProbes"),
+        *("outageSince", "failingSince", "consecutiveFailures", "lastFailure"),
+    )
 
     def order(self, item: Item) -> Any:
         kind = text(item, "type")
@@ -56,7 +70,7 @@ class DirectoryRules(Rules):
     def copied(self, item: Item) -> Item:
         match text(item, "type"):
             case "health":
-                return {name: value for name, value in item.items() if name not in self.drain}
+                return {name: value for name, value in item.items() if name not in self.transient}
             case "installation":
                 # Without workflows that were deleted while it was missing or older.
                 listed = self.workflows(item)
@@ -134,7 +148,7 @@ class DirectoryRules(Rules):
             return Verdict(State.UNKNOWN, "its names are not reserved in the restored table")
         holders = {text(claim, "userId") for name in names if (claim := self.live.get(name))}
         if holders - {text(item, "userId")}:
-            return skipped("another user has its name")
+            return Verdict(State.CONFLICT, "another user has its name")
         return MISSING if holders else UNDECIDED
 
     def missing_workflow(self, item: Item) -> Verdict:
@@ -145,12 +159,13 @@ class DirectoryRules(Rules):
         """
         if deleted := self.deleted(item):
             return deleted
+        lost, installation = bool(self.pointers(item)), self.installation(item)
+        verdict = self.missing_installed(item, installation, lost) if installation else self.owned(item, lost)
         pointer = self.live.get(self.pointer(item))
-        if pointer and text(pointer, "workflowId") != text(item, "workflowId"):
-            return skipped("another workflow has its name")
-        if installation := self.installation(item):
-            return self.missing_installed(item, installation, lost=pointer is not None)
-        return self.owned(item, lost=pointer is not None)
+        is_taken = pointer is not None and not belongs(pointer, "workflowId", item)
+        if is_taken and (verdict.is_copied or verdict is UNDECIDED):
+            return Verdict(State.CONFLICT, "another workflow has its name")
+        return verdict
 
     def missing_installed(self, item: Item, key: Key, lost: bool) -> Verdict:
         """Decides on a missing workflow of an installation, which has this key.
@@ -202,8 +217,7 @@ class DirectoryRules(Rules):
         if self.live.get(workflow):
             return True
         restored = self.restored.get(workflow)
-        pointer = self.live.get(self.pointer(restored)) if restored else None
-        return pointer is not None and self.workflow(pointer) == workflow
+        return restored is not None and bool(self.pointers(restored))
 
     def owned(self, item: Item, lost: bool) -> Verdict:
         """Decides on a missing item of a user."""
@@ -251,9 +265,9 @@ class DirectoryRules(Rules):
                 same = {"condition": "attribute_not_exists(pk) OR workflowId = :id", "id": item["workflowId"]}
                 pointer = self.restored.get(self.pointer(item))
                 pointers = [live.put(pointer, **same)] if pointer else []
-                old_pointer = self.pointer(found) if found else self.pointer(item)
-                if old_pointer != self.pointer(item) and belongs(live.get(old_pointer), "workflowId", item):
-                    pointers.append(live.delete(old_pointer, **same))
+                # Of the names that it has in the stack.
+                others = [key for key in self.pointers(item) if key != self.pointer(item)]
+                pointers += [live.delete(key, **same) for key in others]
                 installations = [self.check_unchanged(key)] if (key := self.installation(item)) else []
                 return [put, *pointers, *installations, live.check(self.user(item), "attribute_exists(pk)")]
             case "workflowPointer":
@@ -275,6 +289,41 @@ class DirectoryRules(Rules):
             case "deletion":
                 return [put, live.check(self.user(item), "attribute_not_exists(pk)")]
         return [put]
+
+    def release(self, segment: int) -> int:
+        """Deletes claims of names that a restored user had in the stack, but not at the restore
+        time. A deletion of the user would not find them.
+        """
+        released = 0
+        for found in self.live.scan(segment, "nameClaim"):
+            self.live.forget()
+            self.live.load(map(self.user, found))
+            for claim in found:
+                user = self.live.get(self.user(claim))
+                if self.stopped.is_set():
+                    return released
+                if user is None or not self.is_left_by(claim, user):
+                    continue
+                own = {"condition": "userId = :user", "user": claim["userId"]}
+                unchanged_user = self.live.check(self.user(claim), **unchanged(user, "version"))
+                try:
+                    self.transact([self.live.delete(key_of(claim), **own), unchanged_user])
+                except self.live.dynamodb.exceptions.TransactionCanceledException as error:
+                    if "ConditionalCheckFailed" not in cancellation_codes(error):
+                        raise
+                else:
+                    released += 1
+        return released
+
+    def is_left_by(self, claim: Item, user: Item) -> bool:
+        """Whether a claim is of a name that its user does not have.
+
+        Only if the user has claims of all its names: the canonical form of a name could be another
+        one here than in the API, and a claim in use must not be deleted.
+        """
+        names = claims(user)
+        own = [belongs(self.live.get(name), "userId", user) for name in names]
+        return key_of(claim) not in names and bool(names) and all(own)
 
     def check_unchanged(self, installation: Key) -> Item:
         """Returns the check that an installation is as it was read."""
@@ -304,6 +353,11 @@ class DirectoryRules(Rules):
     def pointer(self, item: Item) -> Key:
         """Returns the key of the pointer to a workflow."""
         return self.user(item)[0], f"workflow#{text(item, 'name')}"
+
+    def pointers(self, workflow: Item) -> list[Key]:
+        """Returns the keys of the pointers to a workflow in the stack, whatever its name was."""
+        found = self.live.partition(self.user(workflow)[0], "workflow#")
+        return [key_of(pointer) for pointer in found if belongs(pointer, "workflowId", workflow)]
 
     def destination(self, item: Item) -> Key:
         """Returns the key of the destination of an item."""

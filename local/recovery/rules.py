@@ -28,6 +28,8 @@ class State(StrEnum):
     EQUAL = "equal"
     NEWER = "newer"
     SKIPPED = "skipped"
+    # Not copied, because something else has its name.
+    CONFLICT = "conflict"
     # Not copied, and somebody must find out why.
     UNKNOWN = "unknown"
     # Of the same version, with other content: Tenon has not changed it.
@@ -93,6 +95,12 @@ class Rules:
     def content(self, _item: Item) -> Item | None:
         """Returns what is the same in all items of an order, or None if that is unknown."""
         return None
+
+    def release(self, _segment: int) -> int:
+        """Deletes what keeps names reserved that nothing has after a restore, in a segment of the
+        stack's table. Returns the number of deleted items.
+        """
+        return 0
 
     def load(self, items: list[Item]) -> None:
         """Reads the counterparts of items."""

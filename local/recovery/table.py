@@ -77,10 +77,13 @@ class Table:
         for page in pages:
             yield from page["Items"]
 
-    def scan(self, segment: int) -> Iterator[list[Item]]:
-        """Yields the items of a segment in lists of up to 100."""
+    def scan(self, segment: int, kind: str = "") -> Iterator[list[Item]]:
+        """Yields the items of a segment, of one type or all, in lists of up to 100."""
         pages = self.dynamodb.get_paginator("scan").paginate(
-            TableName=self.name, Segment=segment, TotalSegments=SEGMENTS
+            TableName=self.name,
+            Segment=segment,
+            TotalSegments=SEGMENTS,
+            **_condition("#type = :type" if kind else "", {"type": {"S": kind}}, "FilterExpression"),
         )
         for page in pages:
             for start in range(0, len(page["Items"]), MAX_KEYS):
@@ -112,10 +115,10 @@ def unchanged(item: Item, attribute: str) -> dict[str, Any]:
     return {"condition": f"attribute_exists(pk) AND attribute_not_exists({attribute})"}
 
 
-def _condition(condition: str, values: dict[str, Item]) -> Item:
+def _condition(condition: str, values: dict[str, Item], name: str = "ConditionExpression") -> Item:
     if not condition:
         return {}
-    bound: Item = {"ConditionExpression": condition}
+    bound: Item = {name: condition}
     if values:
         bound["ExpressionAttributeValues"] = {f":{name}": value for name, value in values.items()}
     if "#type" in condition:

@@ -694,8 +694,10 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(restor
     lost = deliveries.keys() & set(restored.lost["errors"])
     assert {deliveries[key] for key in lost} == {"cancelled"}
     assert any("#user#" in sk for _, sk in lost)
-    # The health of the destination was lost with the lease of its drain.
-    assert "leasedUntil" not in restored.items(restored.directory)[restored.health]
+    # The health of the destination was lost with the lease of its drain, in an outage of four days.
+    health = restored.items(restored.directory)[restored.health]
+    assert not health.keys() & {"leasedUntil", "outageSince", "consecutiveFailures"}
+    assert "lastFailureAt" in health
     # Their records are read between the two writes of a copy too.
     rules, items = restored.rules_of_errors(), restored.items(restored.errors)
     for record in {record for key in lost for record in rules.keys_of_records(items[key])}:
@@ -767,6 +769,50 @@ def test_damaged_items_are_named_and_keep_no_other_from_being_restored(
     code, output = tables.restore(APPLY="1", DELETED="restore")
     assert code == 0, output
     assert items() == intact
+    tables.dynamodb.delete_table(TableName=tables.restored)
+
+
+def test_names_that_were_given_since_the_backup_stay_usable(
+    emulator: Emulator, stack: Stack, new_environment: NewEnvironment
+) -> None:
+    environment = new_environment()
+    call, tables = environment.call, Tables(emulator, stack, "directory", "names-restored")
+    renamed, replaced, owner = (
+        call("POST", "/users", {"username": name}, 201)["userId"] for name in ("renamed", "replaced", "owner")
+    )
+    workflow, taken = (
+        call("POST", "/workflows", {"userId": owner, "name": name}, 201)["workflowId"] for name in ("Alpha", "Gamma")
+    )
+    prefix = f"env#{environment.id}"
+    tables.back_up(tables.scan(tables.live, "begins_with(pk, :prefix)", prefix=prefix))
+    call("PATCH", f"/users/{renamed}", {"username": "since"})
+    call("PATCH", f"/workflows/{workflow}", {"name": "Beta"})
+    tables.lose([(f"{prefix}#user#{renamed}", "user"), (f"{prefix}#workflow#{workflow}", "workflow")])
+    # These were lost, and created again by others.
+    tables.lose([(f"{prefix}#user#{replaced}", "user"), (f"{prefix}#name#replaced", "claim")])
+    tables.lose([(f"{prefix}#workflow#{taken}", "workflow"), (f"{prefix}#user#{owner}", "workflow#Gamma")])
+    other_user = call("POST", "/users", {"username": "Replaced"}, 201)["userId"]
+    other_workflow = call("POST", "/workflows", {"userId": owner, "name": "Gamma"}, 201)["workflowId"]
+
+    code, output = tables.restore(APPLY="1", DELETED="restore")
+
+    assert code == 1, output
+    assert "2 items have a name that something else in the stack has:\n" in output, output
+    assert f"  user {prefix}#user#{replaced} user\n" in output, output
+    assert f"  workflow {prefix}#workflow#{taken} workflow\n" in output, output
+    assert "Released 1 names that restored users no longer have.\n" in output, output
+    assert call("GET", "/users/renamed")["userId"] == renamed
+    call("POST", "/users", {"username": "since"}, 201)
+    assert call("GET", f"/workflows/{workflow}")["name"] == "Alpha"
+    call("POST", "/workflows", {"userId": owner, "name": "Beta"}, 201)
+
+    # As docs/operations.md says.
+    call("PATCH", f"/users/{other_user}", {"username": "another"})
+    call("DELETE", f"/workflows/{other_workflow}")
+    code, output = tables.restore(APPLY="1", DELETED="restore")
+    assert code == 0, output
+    assert call("GET", "/users/replaced")["userId"] == replaced
+    assert call("GET", f"/workflows/{taken}")["name"] == "Gamma"
     tables.dynamodb.delete_table(TableName=tables.restored)
 
 
