@@ -86,7 +86,8 @@ check_parameters() {
     known=$(sed -n '/^Parameters:/,/^[A-Z]/s/^  \([A-Za-z]*\):$/\1/p' template.yaml)
     for parameter in ${parameters[@]+"${parameters[@]}"}; do
         name=${parameter%%=*} value=${parameter#*=}
-        if ! grep -qxF "$name" <<<"$known"; then
+        # A name with several lines would be several patterns.
+        if ! [[ $name =~ ^[A-Za-z]+$ ]] || ! grep -qxF "$name" <<<"$known"; then
             failed "unknown parameter $name; docs/operations.md lists the parameters"
             continue
         fi

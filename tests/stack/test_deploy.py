@@ -128,11 +128,14 @@ def test_a_stack_that_cannot_be_read_is_not_changed(emulator: Emulator, tmp_path
 @needs_aws
 def test_every_obstacle_to_a_deployment_is_named_together() -> None:
     missing = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
-    code, output = run_script(SCRIPT, "--check", "a" * 38, "RetentionDay=60", **missing)
+    # A name with several lines of which the template has one.
+    lines = "x\nRetentionDays\ny"
+    code, output = run_script(SCRIPT, "--check", "a" * 38, "RetentionDay=60", f"{lines}=60", **missing)
     assert code == 1
     for obstacle in (
         "38 characters; at most 37 fit",
-        "unknown parameter RetentionDay",
+        "unknown parameter RetentionDay;",
+        f"unknown parameter {lines};",
         "no AWS region: set AWS_REGION",
         "no valid AWS credentials",
     ):

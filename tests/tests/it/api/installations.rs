@@ -257,6 +257,21 @@ async fn installation_needs_attention_until_its_credential_and_settings_are_vali
 }
 
 #[tokio::test]
+async fn disabled_user_changes_nothing_while_api_gateway_still_accepts_its_token() {
+    let here = Installed::new(&["new"]).await;
+    let joe = Api::new(here.acme.user_token(&here.user).await);
+    let body = json!({ "credentials": connected("shpat_1"), "settings": { "region": "eu" } });
+    joe.put(&here.path, body).await.is(201);
+    here.acme.disable_user(&here.user).await;
+
+    // 403 if API Gateway has asked the authorizer again.
+    let status = joe.put(&here.path, json!({ "settings": { "batch": 50 } })).await.status;
+    assert!([401, 403].contains(&status), "{status}");
+    let installed = here.acme.engine.get(&here.path).await.is(200).body;
+    assert_eq!(installed["settings"], json!({ "region": "eu" }));
+}
+
+#[tokio::test]
 async fn disabled_or_deleted_integration_keeps_running_and_can_be_uninstalled_only() {
     let here = Installed::new(&["new"]).await;
     let joe = Api::new(here.acme.user_token(&here.user).await);
