@@ -4,16 +4,13 @@ An AWS account with an event bus, a rule, a queue and access keys, and an endpoi
 """
 
 import json
-import os
 import queue
 import secrets
 import shlex
-import sys
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from serving import Request, Response, Server
@@ -123,10 +120,7 @@ class Endpoint(Server):
 
 def main() -> None:
     """Creates a bus and access keys in the local AWS, and prints them as shell variables."""
-    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
-    if port is None:
-        sys.exit("AWS_ENDPOINT_URL must be the endpoint of the local AWS.")
-    emulator = Emulator(port, os.environ["AWS_SECRET_ACCESS_KEY"], None)
+    emulator = Emulator.of_environment()
     name = f"tenon-example-{secrets.token_hex(3)}"
     make_bus(emulator, name)
     keys = make_keys(emulator, name, name)

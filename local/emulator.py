@@ -20,6 +20,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -55,9 +56,17 @@ class Emulator:
 
     port: int
     secret: str
-    process: "subprocess.Popen[bytes] | None"
+    process: "subprocess.Popen[bytes] | None" = None
     # Folder of its log and its state; none if another process started it.
     folder: Path | None = None
+
+    @classmethod
+    def of_environment(cls) -> "Emulator":
+        """Returns the emulator that the environment variables of an AWS client name."""
+        port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
+        if port is None:
+            sys.exit("AWS_ENDPOINT_URL must be the endpoint of the local AWS.")
+        return cls(port, os.environ["AWS_SECRET_ACCESS_KEY"])
 
     @property
     def endpoint(self) -> str:

@@ -133,7 +133,7 @@ def running() -> Emulator:
     """Returns the emulator that `make run` started."""
     if not RUNNING.exists() or _lock():
         sys.exit("The local stack is not running. Start it with `make run`.")
-    return Emulator(json.loads(RUNNING.read_text())["port"], (STATE / "root-secret").read_text(), None)
+    return Emulator(json.loads(RUNNING.read_text())["port"], (STATE / "root-secret").read_text())
 
 
 def print_settings(settings: dict[str, str]) -> None:

@@ -39,8 +39,9 @@ pub(crate) fn faulty(config: &SdkConfig, rate: Arc<AtomicU32>, calls: Arc<Atomic
     })
 }
 
-/// Returns a configuration with a client that answers some calls itself: `answer` maps the operation
-/// and the body of a call to the status and body of its response, or to none if AWS answers it.
+/// Returns a configuration with a client that answers some calls itself: `answer` maps the
+/// operation and the body of a call to the status and body of its response, or to none if AWS
+/// answers it.
 pub fn answering(
     config: &SdkConfig,
     answer: impl Fn(&str, &Value) -> Option<(u16, Value)> + Send + Sync + 'static,

@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -56,9 +55,7 @@ def emulator() -> Emulator:
     """The local AWS into which the stack is deployed."""
     if "AWS_ENDPOINT_URL" not in os.environ:
         pytest.skip("needs the deployment that `make test` starts")
-    port = urlsplit(os.environ["AWS_ENDPOINT_URL"]).port
-    assert port
-    return Emulator(port, os.environ["AWS_SECRET_ACCESS_KEY"], None)
+    return Emulator.of_environment()
 
 
 @pytest.fixture(scope="session")

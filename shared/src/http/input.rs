@@ -334,13 +334,17 @@ impl<'a> Location<'a> {
     }
 
     fn member<'s>(&'s mut self, name: &'s str) -> Location<'s> {
-        let Self { at, source, text, by_user, errors } = self;
-        Location { at: At::Member(at, name), source: *source, text: *text, by_user: *by_user, errors }
+        self.at(|at| At::Member(at, name))
     }
 
     fn item(&mut self, index: usize) -> Location<'_> {
+        self.at(|at| At::Item(at, index))
+    }
+
+    /// Returns another location of the same input.
+    fn at<'s>(&'s mut self, place: impl FnOnce(&'s At<'a>) -> At<'s>) -> Location<'s> {
         let Self { at, source, text, by_user, errors } = self;
-        Location { at: At::Item(at, index), source: *source, text: *text, by_user: *by_user, errors }
+        Location { at: place(at), source: *source, text: *text, by_user: *by_user, errors }
     }
 
     /// Returns whether the value is from a query string, in which every value is a string.
@@ -353,8 +357,7 @@ impl<'a> Location<'a> {
         let Value::Object(members) = value else {
             return self.reject("must be an object");
         };
-        let Self { at, source, text, by_user, errors } = self;
-        let location = Location { at: *at, source: *source, text: *text, by_user: *by_user, errors };
+        let location = self.at(|at| *at);
         let mut fields = Fields { members, known: Vec::new(), location };
         let input = T::read(&mut fields);
         fields.reject_unknown();

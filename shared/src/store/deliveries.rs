@@ -64,8 +64,9 @@ pub struct Unrecorded {
 }
 
 impl Deliveries {
-    /// Stores that records were delivered at the first attempt. One item holds the records of a workflow or user that were stored in the same second, which
-    /// saves most write units. One `BatchWriteItem` per 25 items.
+    /// Stores that records were delivered at the first attempt. One item holds the records of a
+    /// workflow or user that were stored in the same second, which saves most write units. One
+    /// `BatchWriteItem` per 25 items.
     ///
     /// The second is that of the recording, not that of the id, which an engine may choose. So only
     /// records stored in the same second share a prefix of sort keys, regardless of their ids.
