@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import type { paths } from "./api.js";
-import { TenonError } from "./errors.js";
+import { NOT_JSON, TenonError } from "./errors.js";
 import { IN_PROGRESS, isTransient, MAX_RUN_MS, pause, secondsOf } from "./retries.js";
 import { checkedUrl } from "./url.js";
 
@@ -166,10 +166,14 @@ export class Tenon {
   }
 
   async #send(
-    method: Method,
+    given: Method,
     path: string,
-    { path: values, query, header, body, signal: given }: Sent = {},
+    { path: values, query, header, body, signal, ...others }: Sent = {},
   ): Promise<{ body: unknown; etag: string | null }> {
+    const names = Object.keys(others).join(", ");
+    if (names) throw new TypeError(`unknown options: ${names}; the options are path, query, header, body and signal`);
+    // `fetch` does not do so for PATCH.
+    const method = given.toUpperCase();
     const url = this.#url + fillIn(path, values) + queryString(query);
     const headers = new Headers({ authorization: `Bearer ${this.#key}`, "user-agent": `tenon-node/${VERSION}` });
     for (const [name, value] of Object.entries(header ?? {})) {
@@ -178,30 +182,26 @@ export class Tenon {
     }
     const content = body === undefined ? null : JSON.stringify(body);
     if (content !== null) headers.set("content-type", "application/json");
-    const isKeyed = method === "POST" && Object.hasOwn(KEYED, path);
+    const isKeyed = method === "POST" && hasKey(path);
     if (isKeyed && !headers.has("idempotency-key")) headers.set("idempotency-key", randomUUID());
     // Revealing a credential and issuing a token change nothing.
     const changesNothing = method === "GET" || /\/(reveal|token)$/.test(path);
     const isRepeatable = isKeyed || changesNothing;
 
     const wait = async (milliseconds: number) => {
-      await sleep(milliseconds, undefined, given && { signal: given }).catch(() => given?.throwIfAborted());
+      await sleep(milliseconds, undefined, signal && { signal }).catch(() => signal?.throwIfAborted());
     };
     let [attempt, waits, runsUntil] = [1, 0, 0];
     for (;;) {
       const isLast = attempt > this.#retries;
       let response: Response;
       let text: string;
-      const timeout = AbortSignal.timeout(this.#timeoutMs);
-      const signal = given ? AbortSignal.any([given, timeout]) : timeout;
-      // `any` holds its sources weakly: without a listener this one could be collected.
-      timeout.addEventListener("abort", () => {}, { once: true });
       try {
         // Tenon does not redirect, and the key is for its URL alone.
-        response = await fetch(url, { method, headers, signal, body: content, redirect: "manual" });
-        text = await response.text();
+        const request = { method, headers, body: content, redirect: "manual" } as const;
+        [response, text] = await exchange(url, request, this.#timeoutMs, signal);
       } catch (error) {
-        given?.throwIfAborted();
+        signal?.throwIfAborted();
         if (isLast || !isRepeatable) throw error;
         await wait(pause(attempt, null) ?? 0);
         attempt += 1;
@@ -210,7 +210,7 @@ export class Tenon {
       const parsed = parse(text);
       if (response.ok && parsed !== undefined) return { body: parsed, etag: response.headers.get("etag") };
 
-      const problem = parsed ?? { detail: "the response is not JSON: check the URL of the API" };
+      const problem = parsed ?? { detail: NOT_JSON };
       const retryAfter = secondsOf(response.headers.get("retry-after"));
       const error = new TenonError(response.status, problem, retryAfter, response.headers.get("apigw-requestid"));
       if (error.type === IN_PROGRESS && this.#retries > 0) {
@@ -230,12 +230,53 @@ export class Tenon {
   }
 }
 
+/** Sends a request and reads the response. Ends at the time limit, or with the signal. */
+async function exchange(
+  url: string,
+  request: RequestInit,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<[Response, string]> {
+  signal?.throwIfAborted();
+  const controller = new AbortController();
+  const abort = () => controller.abort(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  // Unlike `AbortSignal.timeout`, it keeps the process running.
+  const timer = setTimeout(() => {
+    controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
+  }, timeoutMs);
+  // `fetch` never settles after some responses, such as one whose gzip is invalid.
+  const ended = new Promise<never>((_, reject) => {
+    controller.signal.addEventListener("abort", () => reject(controller.signal.reason));
+  });
+  const response = fetch(url, { ...request, signal: controller.signal });
+  try {
+    return await Promise.race([ended, response.then(async (one): Promise<[Response, string]> => [one, await one.text()])]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}
+
+/**
+ * Returns whether the POST of a path has an `Idempotency-Key`. Throws if values are written into
+ * the path of one: it would be sent without its key.
+ */
+function hasKey(path: string): boolean {
+  if (Object.hasOwn(KEYED, path)) return true;
+  for (const template of Object.keys(KEYED)) {
+    if (!new RegExp(`^${template.replace(/\{\w+\}/, "[^/]+")}$`).test(path)) continue;
+    throw new TypeError(`write the path ${path} as ${template} with path: ${template.match(/\{\w+\}/)}`);
+  }
+  return false;
+}
+
 // JavaScript callers may pass an unset variable of the environment, so that the types are checked
 // too.
 
 function checkedNumber(name: string, value: unknown, least: number): number {
   if (!Number.isInteger(value) || (value as number) < least || (value as number) > MAX_TIMER_MS) {
-    throw new TypeError(`${name} must be a whole number of at least ${least}`);
+    throw new TypeError(`${name} must be a whole number from ${least} to ${MAX_TIMER_MS}`);
   }
   return value as number;
 }

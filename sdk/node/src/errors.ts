@@ -2,6 +2,8 @@ import type { components } from "./api.js";
 
 type Problem = components["schemas"]["Problem"];
 
+export const NOT_JSON = "the response is not a JSON object: check the URL of the API";
+
 /** Rejected request: a problem document, or an error of API Gateway, which has no `type`. */
 export class TenonError extends Error {
   override readonly name = "TenonError";
@@ -26,7 +28,10 @@ export class TenonError extends Error {
     const [type, title, detail, message] = [problem.type, problem.title, problem.detail, problem.message].map(textOf);
     // API Gateway rejects an invalid key without a problem document.
     const isUnauthorized = (status === 401 || status === 403) && !type && message;
-    super(`${status} ${detail ?? message ?? NO_DETAIL}${isUnauthorized ? ": check the API key" : ""}`);
+    // Tenon itself explains what it does not find.
+    const isElsewhere = status === 404 && !type && detail !== NOT_JSON;
+    const hint = isUnauthorized ? ": check the API key" : isElsewhere ? ": check the URL of the API" : "";
+    super(`${status} ${detail ?? message ?? NO_DETAIL}${hint}`);
     this.detail = detail ?? message ?? NO_DETAIL;
     this.type = type?.replace("urn:tenon:problem:", "") ?? null;
     this.title = title ?? `HTTP status ${status}`;

@@ -68,6 +68,19 @@ test("an error of API Gateway for an invalid key mentions the key", async () => 
   for (let count = 0; count < 2; count += 1) assert.doesNotMatch((await get()).message, /API key/);
 });
 
+test("an error 404 that is not of Tenon mentions the URL", async () => {
+  const answers = [json(404, { message: "Not Found" }), json(404, { detail: "Not Found" }), json(404, "Not Found"), problem(404, "not-found")];
+  await using server = await FakeServer.start(...answers);
+  const messages: string[] = [];
+  for (const _ of answers) messages.push((await rejection(client(server).call("GET", "/environment"))).message);
+  assert.deepEqual(messages, [
+    "404 Not Found: check the URL of the API",
+    "404 Not Found: check the URL of the API",
+    "404 the response is not a JSON object: check the URL of the API",
+    "404 detail of not-found",
+  ]);
+});
+
 test("a value that changes the path is refused before it is sent", async () => {
   await using server = await FakeServer.start();
   for (const user of ["", ".", "..", "joe/token", "joe%2Ftoken", "joe\\token", "joe?", "joe#", "joe\n", 7 as unknown as string]) {
@@ -152,6 +165,36 @@ test("a request that reveals a credential is repeated", async () => {
   assert.deepEqual(revealed.data, { token: "a" });
 });
 
+test("a method in small letters is that in capitals", async () => {
+  await using server = await FakeServer.start(disconnect, json(201, { userId: "1" }));
+  const created = await client(server).call("post" as "POST", "/users", { body: { username: "joe" } });
+  assert.equal(created.userId, "1");
+  assert.deepEqual(server.received.map(({ method }) => method), ["POST", "POST"]);
+  assert.equal(server.received[0]?.headers["idempotency-key"], server.received[1]?.headers["idempotency-key"]);
+});
+
+test("a path with values, whose idempotency key would be missing, is refused", async () => {
+  await using server = await FakeServer.start(json(200, {}));
+  const tenon = client(server);
+  const body = { type: "shopify", name: "Shop", data: {} };
+  const written = tenon.call("POST", "/users/joe/credentials" as "/users/{user}/credentials", { path: { user: "joe" }, body });
+  await assert.rejects(written, {
+    name: "TypeError",
+    message: "write the path /users/joe/credentials as /users/{user}/credentials with path: {user}",
+  });
+  assert.deepEqual(server.received, []);
+  // A GET has none.
+  await tenon.call("GET", "/users/joe/credentials" as "/environment");
+});
+
+test("an unknown option is refused, and named with the known ones", async () => {
+  await using server = await FakeServer.start();
+  const message = "unknown options: params, headers; the options are path, query, header, body and signal";
+  const options = { path: { user: "joe" }, params: {}, headers: {} };
+  await assert.rejects(client(server).call("GET", "/users/{user}", options), { name: "TypeError", message });
+  assert.deepEqual(server.received, []);
+});
+
 test("other requests are repeated only after 429", async () => {
   const limited = json(429, { message: "Too Many Requests" }, { "retry-after": "0" });
   await using server = await FakeServer.start(limited, busy, disconnect);
@@ -179,6 +222,24 @@ test("an attempt without a response ends after the timeout", async () => {
   await using server = await FakeServer.start(() => {});
   const call = client(server, { timeoutMs: 50, retries: 0 }).call("GET", "/environment");
   await assert.rejects(call, { name: "TimeoutError" });
+});
+
+test("an attempt that `fetch` never settles ends after the timeout, or with its signal", async () => {
+  // Node.js does not report that such a body is invalid.
+  const invalid: Answer = (response) => {
+    response.writeHead(200, { "content-encoding": "gzip" }).flushHeaders();
+    response.end("no gzip".repeat(10_000));
+  };
+  await using server = await FakeServer.start(invalid, invalid, invalid);
+  const tenon = client(server, { timeoutMs: 100, retries: 1 });
+  await assert.rejects(tenon.call("GET", "/environment"), { name: "TimeoutError" });
+  assert.equal(server.received.length, 2);
+  const controller = new AbortController();
+  const call = client(server).call("GET", "/environment", { signal: controller.signal });
+  setTimeout(() => controller.abort(new Error("the visitor has left")), 100);
+  await assert.rejects(call, { message: "the visitor has left" });
+  await assert.rejects(tenon.call("GET", "/environment", { signal: controller.signal }), { message: "the visitor has left" });
+  assert.equal(server.received.length, 3);
 });
 
 test("a list is read page by page with its filters", async () => {
@@ -209,9 +270,12 @@ test("a header without a value is not sent", async () => {
   assert.match(String(server.received[0]?.headers["idempotency-key"]), /^[0-9a-f-]{36}$/);
 });
 
-test("limits that are no whole numbers are refused", () => {
-  for (const settings of [{ retries: Number.NaN }, { retries: -1 }, { timeoutMs: 0 }, { timeoutMs: Infinity }]) {
-    assert.throws(() => new Tenon({ url: "https://api.example.com", key: "key", ...settings }), TypeError);
+test("limits that are no whole numbers, or too high, are refused", () => {
+  for (const settings of [{ retries: Number.NaN }, { retries: -1 }, { timeoutMs: 0 }, { timeoutMs: 2 ** 31 }]) {
+    const [name] = Object.keys(settings);
+    const message = `${name} must be a whole number from ${name === "retries" ? 0 : 1} to 2147483647`;
+    const create = () => new Tenon({ url: "https://api.example.com", key: "key", ...settings });
+    assert.throws(create, { name: "TypeError", message });
   }
 });
 
@@ -246,7 +310,7 @@ test("a problem document is an error with its fields", async () => {
   const denied = await rejection(tenon.call("GET", "/environment"));
   assert.deepEqual([denied.status, denied.type, denied.detail, denied.errors], [403, null, "Forbidden", []]);
 
-  assert.match((await rejection(tenon.call("GET", "/environment"))).detail, /not JSON/);
+  assert.match((await rejection(tenon.call("GET", "/environment"))).detail, /not a JSON object/);
 });
 
 test("an error of a proxy has no members of other types", async () => {
