@@ -54,7 +54,7 @@ def serving(
 ) -> Iterator[None]:
     """Runs a server while the block is executed, and appends its output to a file."""
     with output.open("a") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file)
+        process = subprocess.Popen(command, env=environment, stdout=file, stderr=subprocess.STDOUT)
     try:
         wait(lambda: process.poll() is not None or is_served(port), "the server listens")
         assert process.poll() is None, "the server has ended"

@@ -112,14 +112,15 @@ def test_examples_verify_user_tokens(guide: GuideRun, tmp_path: Path, language: 
 
 @pytest.mark.parametrize(("language", "name"), [("python", "webhook_receiver.py"), ("js", "webhook-receiver.mjs")])
 def test_examples_verify_webhooks(guide: GuideRun, tmp_path: Path, language: str, name: str) -> None:
-    port = free_port()
+    port, output = free_port(), tmp_path / "output"
     headers, body = guide.received.headers, guide.received.body
-    with serving(program(tmp_path, language, name), guide.environment(PORT=str(port)), port):
+    with serving(program(tmp_path, language, name), guide.environment(PORT=str(port)), port, output):
         assert post(port, headers, body) == 204
         assert post(port, headers, body + b" ") == 401
         assert post(port, {**headers, "webhook-timestamp": str(int(time.time()) - 600)}, body) == 401
         for malformed in ("", "v1", "v1,A", "a,b,c"):
             assert post(port, {**headers, "webhook-signature": malformed}, body) == 401
+    assert output.read_text().count("rejected: ") == 6
 
 
 def test_every_example_in_python_and_javascript_is_tested() -> None:
