@@ -68,6 +68,14 @@ def test_invalid_url_is_refused(url: Any) -> None:
         Tenon(url, "tn_test_key")
 
 
+@pytest.mark.parametrize(
+    "settings", [{"timeout": value} for value in ("30", None, 0, float("inf"))] + [{"retries": "3"}, {"retries": -1}]
+)
+def test_invalid_limit_is_refused(settings: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(settings))} must be "):
+        Tenon("https://api.example.com", "tn_test_key", **settings)
+
+
 def test_key_is_trimmed() -> None:
     with FakeServer(answer(200, {})) as server, Tenon(server.url, "tn_test_key\n") as tenon:
         tenon.get_user("joe")
@@ -286,11 +294,29 @@ def test_error_of_api_gateway_has_no_type(serve: Serve) -> None:
     assert raised.value.errors == []
 
 
-@pytest.mark.parametrize("status", [200, 404])
-def test_response_that_is_not_json_is_an_error(serve: Serve, status: int) -> None:
-    _, tenon = serve(answer(status, "<html>"))
-    with pytest.raises(TenonError, match="not JSON"):
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (204, ""), (400, []), (404, "<html>")])
+def test_response_that_is_not_json_is_an_error(serve: Serve, status: int, body: Any) -> None:
+    _, tenon = serve(answer(status, body))
+    with pytest.raises(TenonError, match=f"^{status} the response is not a JSON object: check the URL of the API$"):
         tenon.get_environment()
+
+
+@pytest.mark.parametrize("body", [{"message": "Not Found"}, {"detail": "Not Found"}])
+def test_error_404_that_is_not_of_tenon_mentions_the_url(serve: Serve, body: Any) -> None:
+    _, tenon = serve(answer(404, body), problem(404, "not-found"))
+    with pytest.raises(TenonError, match=r"^404 Not Found: check the URL of the API$"):
+        tenon.get_environment()
+    with pytest.raises(TenonError, match=r"^404 detail of not-found$"):
+        tenon.get_environment()
+
+
+def test_response_whose_encoding_is_invalid_is_a_transport_error(serve: Serve) -> None:
+    invalid = answer(200, "no gzip", {"content-encoding": "gzip"})
+    server, tenon = serve(invalid, answer(200, {"userId": "1"}), invalid)
+    assert tenon.get_user("joe")["userId"] == "1"
+    with pytest.raises(httpx.TransportError, match="incorrect header check"):
+        tenon.delete_user("joe")
+    assert len(server.received) == 3
 
 
 def test_post_with_a_given_idempotency_key_is_repeated_where_the_response_is_returned(serve: Serve) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import uuid
@@ -13,7 +14,7 @@ from urllib.parse import quote
 import httpx
 from typing_extensions import Self
 
-from .errors import TenonError
+from .errors import NOT_JSON, TenonError
 from .retries import IN_PROGRESS, MAX_RUN, is_transient, pause, seconds_of
 from .urls import checked_url
 
@@ -34,8 +35,13 @@ class Caller:
         seconds, each step of an attempt: connecting, waiting for a connection of the pool, and
         every read and write. `retries` limits the number of repetitions of a request.
 
-        Raises a `ValueError` if `url` or `key` is invalid.
+        Raises a `ValueError` if an argument is invalid.
         """
+        # Callers may pass variables of the environment, so that the types are checked too.
+        if not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
+            raise ValueError("timeout must be a number of seconds greater than 0")
+        if not isinstance(retries, int) or retries < 0:
+            raise ValueError("retries must be a whole number of at least 0")
         self._retries = retries
         headers = {"authorization": f"Bearer {_checked_key(key)}", "user-agent": f"tenon-client/{_VERSION}"}
         # Without TLS there is only this machine, and no proxy must read the key.
@@ -94,7 +100,7 @@ class Caller:
         while True:
             is_last = attempt > self._retries
             try:
-                response = self._http.send(request)
+                response = self._send(request)
             except httpx.TransportError:
                 if is_last or not is_repeatable:
                     raise
@@ -118,6 +124,13 @@ class Caller:
                     raise error
             time.sleep(wait or 0)
             attempt += 1
+
+    def _send(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return self._http.send(request)
+        except httpx.DecodingError as error:
+            # Such a response is as good as none, but is no `TransportError` of httpx.
+            raise httpx.RemoteProtocolError(str(error), request=request) from error
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
         """Returns the body of a response."""
@@ -181,5 +194,4 @@ def _document(response: httpx.Response) -> dict[str, Any]:
         document = response.json()
     except ValueError:
         document = None
-    fallback = {"detail": "the response is not JSON: check the URL of the API"}
-    return document if isinstance(document, dict) else fallback
+    return document if isinstance(document, dict) else {"detail": NOT_JSON}

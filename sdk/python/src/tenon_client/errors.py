@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .models import FieldError
 
+NOT_JSON = "the response is not a JSON object: check the URL of the API"
+
 
 class TenonError(Exception):
     """Rejected request: a problem document, or an error of API Gateway, which has no `type`."""
@@ -32,7 +34,10 @@ class TenonError(Exception):
         self.errors: list[FieldError] = errors if isinstance(errors, list) else []
         # API Gateway rejects an invalid key without a problem document.
         is_unauthorized = status in (401, 403) and self.type is None and message is not None
-        super().__init__(f"{status} {self.detail}{': check the API key' if is_unauthorized else ''}")
+        # Tenon itself explains what it does not find.
+        is_elsewhere = status == 404 and self.type is None and detail != NOT_JSON
+        hint = ": check the API key" if is_unauthorized else ": check the URL of the API" if is_elsewhere else ""
+        super().__init__(f"{status} {self.detail}{hint}")
 
     def __reduce__(self) -> tuple[type[TenonError], tuple[Any, ...]]:
         """Returns what a copy is made of, for example in another process."""
