@@ -46,8 +46,10 @@ app.get("/my/tenon-token", async (request, response) => {
 
 // The signature is that of the body as it was received: no parser of JSON may run before.
 app.post("/webhooks", express.raw({ type: "application/json", limit: "1mb" }), (request, response) => {
-  // A body of another type was not read.
-  if (!Buffer.isBuffer(request.body)) return response.sendStatus(415);
+  if (!Buffer.isBuffer(request.body)) {
+    console.error("rejected webhook: it is not application/json, or a parser ran before");
+    return response.sendStatus(415);
+  }
   try {
     const record = verifyWebhook(WEBHOOK_SECRET, request.body, request.headers);
     // Your app stores the record before it responds. A record may arrive more than once, with the
