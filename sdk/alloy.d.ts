@@ -57,7 +57,7 @@ type Body = any;
 
 /** Methods of `alloy-frontend`. They throw an `Error` before `setToken` was called. */
 export interface AlloyFrontend {
-  /** Sets the URL of your API. */
+  /** Sets the URL of your API. Throws a `TypeError` if others could read what is sent to it. */
   setUrl(url: string): void;
   /**
    * Sets the origins of the pages around the modal, from this page to the outermost, if this page

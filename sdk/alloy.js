@@ -150,6 +150,10 @@ function Alloy() {
     edit,
     update: edit,
     setUrl(value) {
+      // The token is sent to it.
+      if (!/^(https:\/\/|http:\/\/(localhost|127\.0\.0\.1)(:\d+)?(\/|$))/i.test(value)) {
+        throw new TypeError("tenon: url must be an https URL, or http on localhost and 127.0.0.1");
+      }
       url = value;
     },
     setOrigins(value) {

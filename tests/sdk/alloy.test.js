@@ -107,6 +107,21 @@ test("methods throw before the token or the URL is set", () => {
   }
 });
 
+test("a URL to which others could read the token is refused", () => {
+  const alloy = Alloy();
+  const message = "tenon: url must be an https URL, or http on localhost and 127.0.0.1";
+  for (const url of [
+    "http://api.example.com",
+    "http://localhost.example.com",
+    "http://localhost:1@api.example.com",
+    "/api",
+    undefined,
+  ]) {
+    assert.throws(() => alloy.setUrl(url), { name: "TypeError", message });
+  }
+  for (const url of ["https://api.example.com/v1", "http://localhost:3000", "http://127.0.0.1/v1"]) alloy.setUrl(url);
+});
+
 test("instances are independent, also of `new`", async (context) => {
   const { alloy, requests } = start(context, { data: [] });
   const other = new Alloy();
