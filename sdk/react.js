@@ -44,7 +44,7 @@ function TenonModal({ open: isOpen, inline, className, style, ...given }) {
     queueMicrotask(() => {
       if (!isCurrent) return;
       try {
-        modal.current = show(latest, place.current, () => isCurrent);
+        modal.current = show(latest, place.current ?? undefined, () => isCurrent);
       } catch (error) {
         // So that the app does not take it for open.
         latest.current.onClose?.({});

@@ -139,8 +139,8 @@ export interface PageOptions extends Optional<{
 /** Options of `open`. */
 export interface OpenOptions extends PageOptions {
   token: TokenFunction;
-  /** Element that shows the page in place, without a dialog. */
-  mount?: Element | null | undefined;
+  /** Element that shows the page in place, without a dialog. It must exist. */
+  mount?: Element | undefined;
   on?: EventHandlers | null | undefined;
 }
 

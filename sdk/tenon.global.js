@@ -62,10 +62,10 @@ if (/^https?:[^?#]*\/tenon(\.global)?\.js([?#]|$)/.test(SCRIPT_URL)) options.url
 const problems = [];
 for (const [name, value] of Object.entries(given ?? {})) {
 if (!Object.hasOwn(RULES, name)) problems.push(`${name} is unknown`);
-else if (value != null) options[name] = value;
+else if (value != null || (name === "mount" && value === null)) options[name] = value;
 }
 for (const [name, value] of Object.entries(options)) {
-const [isValid, rule] = RULES[name] ?? [];
+const [isValid, rule] = RULES[name];
 let valid = false;
 try {
 valid = isValid(value);
@@ -141,7 +141,7 @@ if (!port && !notice) timer = setTimeout(showFailure, 2000);
 }, { margin: "0", border: "0", padding: "0", background: "Canvas" });
 let pressed = false;
 const opened = performance.now();
-const dialog = !mount && create("dialog", {
+const dialog = mount ? null : create("dialog", {
 ariaLabel: texts.title,
 ...language,
 tabIndex: -1,
@@ -270,6 +270,7 @@ layout();
 cross?.remove();
 frame.after(notice);
 if (dialog) button.focus();
+console.warn("tenon: load failed:", page.href);
 attempt(on.failed, { reason: "load" });
 }
 
@@ -281,10 +282,8 @@ clearTimeout(unanswered);
 window.removeEventListener("message", hear);
 narrow.removeEventListener("change", layout);
 port?.close();
-if (dialog) {
-dialog.close();
-dialog.remove();
-}
+dialog?.close();
+dialog?.remove();
 frame.remove();
 notice?.remove();
 attempt(on.close, {});
@@ -315,7 +314,7 @@ return { close, finished, setTheme };
 }
 
 class TenonModal extends (globalThis.HTMLElement ?? class {}) {
-static observedAttributes = ["inline", "open", "url", "integration-id", "view", "mode", "theme", "lang"];
+static observedAttributes = ["theme", "inline", "open", "url", "integration-id", "view", "mode", "lang"];
 #modal = null;
 #token;
 #theme;
@@ -383,7 +382,7 @@ if (this.#modal) return;
 const latest = (name) => isFunction(this[name]) ? (detail) => this[name]?.(detail) : this[name];
 const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
 const { theme, texts, prefill, origins } = this;
-const mount = this.hasAttribute("inline") ? this : null;
+const mount = this.hasAttribute("inline") ? this : undefined;
 const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
 if (name === "close") {
 if (!this.#modal) return;

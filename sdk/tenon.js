@@ -68,10 +68,11 @@ function check(given) {
   const problems = [];
   for (const [name, value] of Object.entries(given ?? {})) {
     if (!Object.hasOwn(RULES, name)) problems.push(`${name} is unknown`);
-    else if (value != null) options[name] = value;
+    // A null is like an absent value, but not that of an element that was not found.
+    else if (value != null || (name === "mount" && value === null)) options[name] = value;
   }
   for (const [name, value] of Object.entries(options)) {
-    const [isValid, rule] = RULES[name] ?? [];
+    const [isValid, rule] = RULES[name];
     let valid = false;
     try {
       valid = isValid(value);
@@ -156,7 +157,7 @@ function open(given) {
   let pressed = false;
   const opened = performance.now();
   // As large as the viewport: ::backdrop needs a style sheet.
-  const dialog = !mount && create("dialog", {
+  const dialog = mount ? null : create("dialog", {
     ariaLabel: texts.title,
     ...language,
     tabIndex: -1,
@@ -298,6 +299,7 @@ function open(given) {
     cross?.remove();
     frame.after(notice);
     if (dialog) button.focus();
+    console.warn("tenon: load failed:", page.href);
     attempt(on.failed, { reason: "load" });
   }
 
@@ -309,10 +311,8 @@ function open(given) {
     window.removeEventListener("message", hear);
     narrow.removeEventListener("change", layout);
     port?.close();
-    if (dialog) {
-      dialog.close();
-      dialog.remove();
-    }
+    dialog?.close();
+    dialog?.remove();
     frame.remove();
     notice?.remove();
     attempt(on.close, {});
@@ -345,7 +345,7 @@ function open(given) {
 
 // Servers can import the script too.
 class TenonModal extends (globalThis.HTMLElement ?? class {}) {
-  static observedAttributes = ["inline", "open", "url", "integration-id", "view", "mode", "theme", "lang"];
+  static observedAttributes = ["theme", "inline", "open", "url", "integration-id", "view", "mode", "lang"];
   #modal = null;
   #token;
   #theme;
@@ -417,7 +417,7 @@ class TenonModal extends (globalThis.HTMLElement ?? class {}) {
     const latest = (name) => isFunction(this[name]) ? (detail) => this[name]?.(detail) : this[name];
     const [url, integrationId, view, mode, lang] = ["url", "integration-id", "view", "mode", "lang"].map((name) => this.getAttribute(name));
     const { theme, texts, prefill, origins } = this;
-    const mount = this.hasAttribute("inline") ? this : null;
+    const mount = this.hasAttribute("inline") ? this : undefined;
     const on = Object.fromEntries(EVENTS.map((name) => [name, (detail) => {
       if (name === "close") {
         if (!this.#modal) return;

@@ -18,7 +18,7 @@ const options: OpenOptions = {
     connect: async ({ integrationId, type }) => {
         await fetch(`/my/connect/${integrationId.trim()}/${type.trim()}`);
     },
-    mount: document.querySelector("#place"),
+    mount: document.body,
     on: {
         installed: ({ integrationId, workflows: [first] }) => `${integrationId} ${first?.name.trim()}`,
         activated: ({ key }) => key.trim(),
@@ -92,5 +92,7 @@ open({ token, lang: "it" });
 open({ token, lang: 7 });
 // @ts-expect-error: the token function is required
 open({ url: "https://api.example.com" });
+// @ts-expect-error: there may be no such element
+open({ token, mount: document.querySelector("#place") });
 // @ts-expect-error: unknown event
 open({ token, on: { opened() {} } });

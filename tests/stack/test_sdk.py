@@ -422,6 +422,7 @@ def test_frame_that_the_browser_blocks_is_reported_soon(host: HostPage) -> None:
     # The policy of the page does not allow it. The patience of the script is twenty seconds.
     host.show(started=False, url="http://localhost:9")
     assert "could not be loaded" in host.wait("return document.querySelector('[role=alert]')?.textContent")
+    assert any("tenon: load failed:" in message and "localhost:9/modal" in message for message in host.browser.log())
 
 
 def test_dialog_can_be_closed_while_its_page_loads(host: HostPage) -> None:
@@ -492,7 +493,7 @@ def test_page_that_does_not_load_is_reported(host: HostPage) -> None:
     host.load("/?patience=500")
     texts = {"en": "could not be loaded", "de": "konnten nicht geladen werden", "ja": "連携を読み込めませんでした"}
     for lang, text in texts.items():
-        for mount in ("null", "document.getElementById('place')"):
+        for mount in ("undefined", "document.getElementById('place')"):
             host.run(f"show({{ url: '{host.api}/missing', lang: '{lang}', mount: {mount} }})")
             assert text in host.wait("return document.querySelector('[role=alert]')?.textContent")
             assert host.run("return document.querySelector('iframe').offsetHeight") == 0
@@ -588,6 +589,7 @@ def test_invalid_options_are_named(host: HostPage) -> None:
         "{ token, integrationId: 7 }": ["integrationId must be"],
         "{ token, mount: '#place' }": ["mount must be an element"],
         "{ token, mount: document }": ["mount must be an element"],
+        "{ token, mount: document.querySelector('#missing') }": ["mount must be an element"],
         "{ token, texts: [], prefill: 'a' }": ["texts must be", "prefill must be"],
         "{ token, on: { opened() {} } }": ["on must be an object of functions: ready, installed"],
         "{ token, on: { close: 'a' } }": ["on must be"],
