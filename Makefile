@@ -111,7 +111,7 @@ check-others: setup clients $(CHECK_VENV)/.done
 	$(CHECK_VENV)/bin/ruff check
 	$(CHECK_VENV)/bin/ruff format --check
 	$(CHECK_VENV)/bin/mypy --config-file local/lint/mypy.ini --python-executable $(CLIENTS_VENV)/bin/python --strict \
-		--disable-error-code no-any-return sdk/python/src
+		--disable-error-code no-any-return sdk/python/src sdk/python/tests/round_trip.py examples/fastapi
 	$(CHECK_VENV)/bin/mypy --config-file local/lint/mypy.ini --python-executable $(PYTHON) local tests/stack
 	$(CHECK_VENV)/bin/oxlint --deny-warnings $(SCRIPTS)
 	$(CHECK_VENV)/bin/oxfmt --check $(SCRIPTS)

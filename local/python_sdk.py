@@ -11,7 +11,14 @@ from typing import Any
 
 JSON = "application/json"
 HEADER = '"""{title}. Generated from docs/openapi.json by `make generate`."""\n\nfrom __future__ import annotations\n\n'
-MODELS = "from typing import Any, Literal, TypeAlias\n\nfrom typing_extensions import NotRequired, TypedDict\n"
+MODELS = """\
+from typing import Any, Literal, TypeAlias, final
+
+from typing_extensions import NotRequired, TypedDict
+
+# A class would change the name of this member.
+_Versioned = TypedDict("_Versioned", {"__v": int})
+"""
 OPERATIONS = """\
 from collections.abc import Iterator
 from typing import Any
@@ -68,18 +75,15 @@ def _class(name: str, schema: dict[str, Any]) -> str:
     """Returns the definition of a schema with members."""
     description = schema.get("description", "")
     required = schema.get("required", [])
-    types = {
-        member: _type(value) if member in required else f"NotRequired[{_type(value)}]"
-        for member, value in schema["properties"].items()
-    }
-    if "__v" in types:  # a class would change this name
-        pairs = "".join(f'        "{member}": "{type_}",\n' for member, type_ in types.items())
-        return f'\n\n{_comment(description)}{name} = TypedDict(\n    "{name}",\n    {{\n{pairs}    }},\n)\n'
+    properties = {**schema["properties"]}
+    base = "_Versioned" if properties.pop("__v", None) else "TypedDict"
     members = [
-        f"{_comment(value.get('description', ''), '    ')}    {member}: {types[member]}\n"
-        for member, value in schema["properties"].items()
+        f"{_comment(value.get('description', ''), '    ')}    {member}: "
+        f"{_type(value) if member in required else f'NotRequired[{_type(value)}]'}\n"
+        for member, value in properties.items()
     ]
-    return f"\n\nclass {name}(TypedDict):\n{_docstring(description or f'{name}.', '    ')}\n{''.join(members)}"
+    # Final, so that a member that only one class of a union has tells them apart.
+    return f"\n\n@final\nclass {name}({base}):\n{_docstring(description or f'{name}.', '    ')}\n{''.join(members)}"
 
 
 def _type(schema: dict[str, Any], models: str = "") -> str:
@@ -114,7 +118,10 @@ def _method(method: str, path: str, operation: dict[str, Any], schemas: dict[str
 
     arguments = [f"{_snake(name)}: str" for name in parameters["path"]]
     if body:
-        arguments.append(f"body: {_type(body, 'models.')}")
+        # A response can be sent back.
+        is_response = operation["operationId"] == "putIntegration"
+        types = [body, _result(operation)] if is_response else [body]
+        arguments.append(f"body: {_type({'oneOf': types}, 'models.')}")
     options = [
         f"{_snake(name)}: {_type(parameter['schema'], 'models.')} | None = None"
         for name, parameter in (parameters["query"] | parameters["header"]).items()

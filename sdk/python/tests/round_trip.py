@@ -6,6 +6,7 @@ from collections.abc import Callable
 import jwt
 
 from tenon_client import Tenon, TenonError, TokenVerifier
+from tenon_client.models import RecordError
 
 
 def main() -> None:
@@ -27,6 +28,9 @@ def main() -> None:
     assert backend.patch_user(user_id, {"fullName": "Python"}, if_match=etag)["fullName"] == "Python"
     assert rejection(lambda: backend.patch_user(user_id, {"fullName": "x"}, if_match=etag)).status == 412
 
+    created = backend.put_integration("python-orders", {"name": "Orders", "workflows": [{"key": "a", "name": "A"}]})
+    assert backend.put_integration("python-orders", backend.get_integration("python-orders")) == created
+
     token = backend.create_token(user_id, {"mode": "read"})["token"]
     issuer = jwt.decode(token, options={"verify_signature": False})["iss"]
     verifier = TokenVerifier(url, issuer=issuer, environment_id=backend.get_environment()["environmentId"])
@@ -35,7 +39,12 @@ def main() -> None:
     assert Tenon(url, token).get_session()["user"]["userId"] == user_id
 
     workflow_id = backend.create_workflow({"userId": user_id, "name": "Orders"})["workflowId"]
-    error = {"executionId": "run-1", "blockId": "block-1", "blockType": "shopify", "error": "403 Forbidden"}
+    error: RecordError = {
+        "executionId": "run-1",
+        "blockId": "block-1",
+        "blockType": "shopify",
+        "error": "403 Forbidden",
+    }
     ids = engine.record_errors(workflow_id, {"errors": [error, error, error]})["ids"]
     assert sorted(error["_id"] for error in backend.list_errors(workflow_id, limit=2)) == sorted(ids)
 

@@ -4,7 +4,7 @@ from .caller import path_segment
 from .errors import TenonError
 from .operations import Tenon
 from .tokens import TokenVerifier, UserTokenClaims
-from .webhooks import WebhookVerificationError, is_event, verify_webhook
+from .webhooks import WebhookVerificationError, verify_webhook
 
 __all__ = [
     "Tenon",
@@ -12,7 +12,6 @@ __all__ = [
     "TokenVerifier",
     "UserTokenClaims",
     "WebhookVerificationError",
-    "is_event",
     "path_segment",
     "verify_webhook",
 ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, final
 
 from typing_extensions import NotRequired, TypedDict
 
+# A class would change the name of this member.
+_Versioned = TypedDict("_Versioned", {"__v": int})
 
+
+@final
 class Attempt(TypedDict):
     """Attempt to send a record to a destination."""
 
@@ -20,6 +24,7 @@ class Attempt(TypedDict):
     status: int | None
 
 
+@final
 class BusCredentials(TypedDict):
     """Access to the account of a bus: masked access keys, or a role."""
 
@@ -30,6 +35,7 @@ class BusCredentials(TypedDict):
     roleArn: NotRequired[RoleArn | None]
 
 
+@final
 class ConflictBatchResult(TypedDict):
     """A name of the item is taken, or equals a name of an earlier item."""
 
@@ -42,6 +48,7 @@ class ConflictBatchResult(TypedDict):
     status: Literal["conflict"]
 
 
+@final
 class CreateCredential(TypedDict):
     """Body of a request to create a credential."""
 
@@ -53,6 +60,7 @@ class CreateCredential(TypedDict):
     type: Text128
 
 
+@final
 class CreateDestination(TypedDict):
     """Body of a request to create a destination. A webhook requires `url`; a bus requires `region`,
     `eventBusName` and `credentials`.
@@ -73,6 +81,7 @@ class CreateDestination(TypedDict):
     url: NotRequired[WebhookUrl | None]
 
 
+@final
 class CreateToken(TypedDict):
     """Options of a token."""
 
@@ -86,6 +95,7 @@ class CreateToken(TypedDict):
     ttlSeconds: NotRequired[TtlSeconds | None]
 
 
+@final
 class CreateUser(TypedDict):
     """Body of a request to create a user: `email`, `username` or both."""
 
@@ -95,6 +105,7 @@ class CreateUser(TypedDict):
     username: NotRequired[Username | None]
 
 
+@final
 class CreateUserList(TypedDict):
     """Users to create."""
 
@@ -102,6 +113,7 @@ class CreateUserList(TypedDict):
     users: list[CreateUser]
 
 
+@final
 class CreateWorkflow(TypedDict):
     """Body of a request to create a workflow."""
 
@@ -115,6 +127,7 @@ class CreateWorkflow(TypedDict):
     userId: UserRef
 
 
+@final
 class CreatedBatchResult(TypedDict):
     """The user was created."""
 
@@ -123,6 +136,7 @@ class CreatedBatchResult(TypedDict):
     user: User
 
 
+@final
 class CreatedUsers(TypedDict):
     """Result of a batch."""
 
@@ -134,6 +148,7 @@ class CreatedUsers(TypedDict):
     results: list[BatchResult]
 
 
+@final
 class Credential(TypedDict):
     """Credential as the API returns it, without its data."""
 
@@ -156,6 +171,7 @@ class Credential(TypedDict):
     userId: UserId
 
 
+@final
 class CredentialInput(TypedDict):
     """Credential of an installation: an existing one of the user, or data that is stored in a new one
     or replaces that of the present one.
@@ -168,6 +184,7 @@ class CredentialInput(TypedDict):
     new: NotRequired[bool | None]
 
 
+@final
 class CredentialList(TypedDict):
     """Page of a list."""
 
@@ -177,6 +194,7 @@ class CredentialList(TypedDict):
     data: list[Credential]
 
 
+@final
 class CredentialType(TypedDict):
     """Account that a user connects for an integration."""
 
@@ -188,6 +206,7 @@ class CredentialType(TypedDict):
     type: Text128
 
 
+@final
 class CredentialTypeInput(TypedDict):
     """Account that a user connects."""
 
@@ -199,6 +218,7 @@ class CredentialTypeInput(TypedDict):
     type: Text128
 
 
+@final
 class DeactivatedWorkflows(TypedDict):
     """Confirmation of success."""
 
@@ -206,6 +226,7 @@ class DeactivatedWorkflows(TypedDict):
     message: str
 
 
+@final
 class DeletedUser(TypedDict):
     """Confirmation of the deletion of a user."""
 
@@ -215,6 +236,7 @@ class DeletedUser(TypedDict):
     success: bool
 
 
+@final
 class Deletion(TypedDict):
     """Background job that removes the data of a deleted user."""
 
@@ -224,6 +246,7 @@ class Deletion(TypedDict):
     status: str
 
 
+@final
 class Delivery(TypedDict):
     """Delivery of a record to a destination."""
 
@@ -238,6 +261,7 @@ class Delivery(TypedDict):
     status: DeliveryStatus
 
 
+@final
 class DeliveryList(TypedDict):
     """Page of a list."""
 
@@ -247,6 +271,7 @@ class DeliveryList(TypedDict):
     data: list[Delivery]
 
 
+@final
 class DestinationList(TypedDict):
     """Page of a list."""
 
@@ -256,6 +281,7 @@ class DestinationList(TypedDict):
     data: list[Destination]
 
 
+@final
 class Environment(TypedDict):
     """Environment."""
 
@@ -270,24 +296,31 @@ class Environment(TypedDict):
     version: str
 
 
-#: Error as shown to callers: the same object in the API, in webhooks and on event buses.
-Error = TypedDict(
-    "Error",
-    {
-        "__v": "int",
-        "_id": "ErrorId",
-        "blockId": "str",
-        "blockType": "str",
-        "createdAt": "Timestamp",
-        "error": "str",
-        "executionId": "str",
-        "updatedAt": "Timestamp",
-        "userId": "UserId",
-        "workflowId": "WorkflowId",
-    },
-)
+@final
+class Error(_Versioned):
+    """Error as shown to callers: the same object in the API, in webhooks and on event buses."""
+
+    #: Error id.
+    _id: ErrorId
+    #: Block that failed.
+    blockId: str
+    #: Block type.
+    blockType: str
+    #: Time at which the error occurred.
+    createdAt: Timestamp
+    #: Error text.
+    error: str
+    #: Execution that failed.
+    executionId: str
+    #: Time at which the error was recorded.
+    updatedAt: Timestamp
+    #: Owner of the workflow.
+    userId: UserId
+    #: Workflow that failed.
+    workflowId: WorkflowId
 
 
+@final
 class ErrorGroup(TypedDict):
     """Errors of one block type whose messages differ only in numbers, ids, URL queries and quoted
     values.
@@ -313,6 +346,7 @@ class ErrorGroup(TypedDict):
     workflows: int
 
 
+@final
 class ErrorGroups(TypedDict):
     """Groups of similar errors, largest first."""
 
@@ -325,6 +359,7 @@ class ErrorGroups(TypedDict):
     histogram: list[HistogramBar]
 
 
+@final
 class ErrorList(TypedDict):
     """List of errors to record."""
 
@@ -332,6 +367,7 @@ class ErrorList(TypedDict):
     errors: list[RecordError]
 
 
+@final
 class ErrorPage(TypedDict):
     """Page of errors."""
 
@@ -341,25 +377,33 @@ class ErrorPage(TypedDict):
     errors: list[Error]
 
 
-#: Error with its deliveries.
-ErrorWithDeliveries = TypedDict(
-    "ErrorWithDeliveries",
-    {
-        "__v": "int",
-        "_id": "ErrorId",
-        "blockId": "str",
-        "blockType": "str",
-        "createdAt": "Timestamp",
-        "deliveries": "list[Delivery]",
-        "error": "str",
-        "executionId": "str",
-        "updatedAt": "Timestamp",
-        "userId": "UserId",
-        "workflowId": "WorkflowId",
-    },
-)
+@final
+class ErrorWithDeliveries(_Versioned):
+    """Error with its deliveries."""
+
+    #: Error id.
+    _id: ErrorId
+    #: Block that failed.
+    blockId: str
+    #: Block type.
+    blockType: str
+    #: Time at which the error occurred.
+    createdAt: Timestamp
+    #: Deliveries of the error, one per destination.
+    deliveries: list[Delivery]
+    #: Error text.
+    error: str
+    #: Execution that failed.
+    executionId: str
+    #: Time at which the error was recorded.
+    updatedAt: Timestamp
+    #: Owner of the workflow.
+    userId: UserId
+    #: Workflow that failed.
+    workflowId: WorkflowId
 
 
+@final
 class Event(TypedDict):
     """Event as shown to callers: the same object in the API, in webhooks and on event buses."""
 
@@ -379,6 +423,7 @@ class Event(TypedDict):
     workflowId: WorkflowId | None
 
 
+@final
 class EventList(TypedDict):
     """Page of a list."""
 
@@ -388,6 +433,7 @@ class EventList(TypedDict):
     data: list[Event]
 
 
+@final
 class EventWithDeliveries(TypedDict):
     """Event with its deliveries."""
 
@@ -409,6 +455,7 @@ class EventWithDeliveries(TypedDict):
     workflowId: WorkflowId | None
 
 
+@final
 class EventbridgeDestination(TypedDict):
     """Destination as the API returns it."""
 
@@ -452,6 +499,7 @@ class EventbridgeDestination(TypedDict):
     verified: bool
 
 
+@final
 class EventbridgeDestinationWithSecret(TypedDict):
     """New bus."""
 
@@ -495,6 +543,7 @@ class EventbridgeDestinationWithSecret(TypedDict):
     verified: bool
 
 
+@final
 class ExchangeTicket(TypedDict):
     """Ticket of an install link."""
 
@@ -502,6 +551,7 @@ class ExchangeTicket(TypedDict):
     ticket: Ticket
 
 
+@final
 class Field(TypedDict):
     """Field of a form."""
 
@@ -520,6 +570,7 @@ class Field(TypedDict):
     type: FieldType
 
 
+@final
 class FieldError(TypedDict):
     """Invalid field."""
 
@@ -529,6 +580,7 @@ class FieldError(TypedDict):
     pointer: str
 
 
+@final
 class FieldInput(TypedDict):
     """Field of a form."""
 
@@ -546,6 +598,7 @@ class FieldInput(TypedDict):
     type: FieldType
 
 
+@final
 class Filter(TypedDict):
     """Restricts the records that a destination receives. An empty or absent list matches every record;
     all other lists must match. A list does not match a record without the attribute, except that
@@ -562,6 +615,7 @@ class Filter(TypedDict):
     workflowId: NotRequired[list[WorkflowId]]
 
 
+@final
 class GatewayError(TypedDict):
     """Error of API Gateway, which answers instead of a function."""
 
@@ -569,6 +623,7 @@ class GatewayError(TypedDict):
     message: str
 
 
+@final
 class Health(TypedDict):
     """Health of a destination."""
 
@@ -585,6 +640,7 @@ class Health(TypedDict):
     status: HealthStatus
 
 
+@final
 class Hint(TypedDict):
     """Explanation of errors for the user."""
 
@@ -595,6 +651,7 @@ class Hint(TypedDict):
     text: Text500
 
 
+@final
 class HintInput(TypedDict):
     """Explanation of errors for the user."""
 
@@ -605,6 +662,7 @@ class HintInput(TypedDict):
     text: Text500
 
 
+@final
 class HistogramBar(TypedDict):
     """Part of a histogram."""
 
@@ -614,6 +672,7 @@ class HistogramBar(TypedDict):
     start: Timestamp
 
 
+@final
 class InstallLink(TypedDict):
     """Install link."""
 
@@ -624,6 +683,7 @@ class InstallLink(TypedDict):
     url: str
 
 
+@final
 class Installation(TypedDict):
     """Installation as the API returns it."""
 
@@ -653,6 +713,7 @@ class Installation(TypedDict):
     workflows: list[InstalledWorkflow]
 
 
+@final
 class InstallationList(TypedDict):
     """Page of a list."""
 
@@ -662,6 +723,7 @@ class InstallationList(TypedDict):
     data: list[Installation]
 
 
+@final
 class InstallationSummary(TypedDict):
     """Status of an installation, in the catalogue."""
 
@@ -671,6 +733,7 @@ class InstallationSummary(TypedDict):
     status: InstallationStatus
 
 
+@final
 class InstalledWorkflow(TypedDict):
     """Workflow of an installation."""
 
@@ -686,6 +749,7 @@ class InstalledWorkflow(TypedDict):
     workflowId: WorkflowId
 
 
+@final
 class Integration(TypedDict):
     """Integration as the API returns it."""
 
@@ -714,6 +778,7 @@ class Integration(TypedDict):
     workflows: list[WorkflowTemplate]
 
 
+@final
 class IntegrationList(TypedDict):
     """Page of a list."""
 
@@ -723,6 +788,7 @@ class IntegrationList(TypedDict):
     data: list[Integration]
 
 
+@final
 class InvalidBatchResult(TypedDict):
     """The item is invalid."""
 
@@ -735,6 +801,7 @@ class InvalidBatchResult(TypedDict):
     status: Literal["invalid"]
 
 
+@final
 class InvalidUser(TypedDict):
     """Item that was not created."""
 
@@ -744,6 +811,7 @@ class InvalidUser(TypedDict):
     index: int
 
 
+@final
 class Jwk(TypedDict):
     """Public key as a JSON Web Key (RFC 7517)."""
 
@@ -763,6 +831,7 @@ class Jwk(TypedDict):
     y: str
 
 
+@final
 class Jwks(TypedDict):
     """Public keys of the stack (RFC 7517, section 5)."""
 
@@ -770,6 +839,7 @@ class Jwks(TypedDict):
     keys: list[Jwk]
 
 
+@final
 class Modal(TypedDict):
     """Defaults of the modal."""
 
@@ -779,6 +849,7 @@ class Modal(TypedDict):
     theme: Theme | None
 
 
+@final
 class NewCredentials(TypedDict):
     """Access to the account of a bus: `roleArn`, or `accessKeyId` and `secretAccessKey`."""
 
@@ -788,6 +859,7 @@ class NewCredentials(TypedDict):
     sessionToken: NotRequired[Secret | None]
 
 
+@final
 class NewFilter(TypedDict):
     """Filter of the records that a destination receives. An absent list matches every record; an empty
     one is rejected. At most 16 KiB as JSON.
@@ -803,6 +875,7 @@ class NewFilter(TypedDict):
     workflowId: NotRequired[list[WorkflowId] | None]
 
 
+@final
 class OptionInput(TypedDict):
     """Option of a select."""
 
@@ -812,6 +885,7 @@ class OptionInput(TypedDict):
     value: Text256
 
 
+@final
 class Palette(TypedDict):
     """Colors, radius and font. Absent members have their default."""
 
@@ -828,6 +902,7 @@ class Palette(TypedDict):
     text: NotRequired[Color | None]
 
 
+@final
 class PaletteInput(TypedDict):
     """Colors, radius and font; absent members have their default."""
 
@@ -844,6 +919,7 @@ class PaletteInput(TypedDict):
     text: NotRequired[Color | None]
 
 
+@final
 class Palettes(TypedDict):
     """Palettes for light and dark display. Without one, the default applies."""
 
@@ -851,6 +927,7 @@ class Palettes(TypedDict):
     light: NotRequired[Palette | None]
 
 
+@final
 class PalettesInput(TypedDict):
     """Palettes of a theme."""
 
@@ -858,6 +935,7 @@ class PalettesInput(TypedDict):
     light: NotRequired[PaletteInput | None]
 
 
+@final
 class PatchDestination(TypedDict):
     """Changes to a destination; absent fields remain unchanged."""
 
@@ -874,12 +952,14 @@ class PatchDestination(TypedDict):
     url: NotRequired[WebhookUrl | None]
 
 
+@final
 class PatchEnvironment(TypedDict):
     """Changes to an environment; absent members remain unchanged."""
 
     modal: NotRequired[PatchModal | None]
 
 
+@final
 class PatchModal(TypedDict):
     """Changes to the defaults of the modal; absent members remain unchanged, null clears them."""
 
@@ -889,6 +969,7 @@ class PatchModal(TypedDict):
     theme: NotRequired[ThemeInput | None]
 
 
+@final
 class PatchWorkflow(TypedDict):
     """Changes to a workflow; absent members remain unchanged."""
 
@@ -900,6 +981,7 @@ class PatchWorkflow(TypedDict):
     settings: NotRequired[Settings | None]
 
 
+@final
 class Problem(TypedDict):
     """Error response (RFC 9457)."""
 
@@ -923,6 +1005,7 @@ class Problem(TypedDict):
     type: str
 
 
+@final
 class PutInstallation(TypedDict):
     """Installation of an integration. Absent members leave an existing installation as it is."""
 
@@ -934,6 +1017,7 @@ class PutInstallation(TypedDict):
     workflows: NotRequired[list[WorkflowKey] | None]
 
 
+@final
 class PutIntegration(TypedDict):
     """Content of an integration. Members that only responses have are ignored."""
 
@@ -961,6 +1045,7 @@ class PutIntegration(TypedDict):
     workflows: list[WorkflowInput]
 
 
+@final
 class RecordError(TypedDict):
     """Error to record."""
 
@@ -976,6 +1061,7 @@ class RecordError(TypedDict):
     executionId: Text256
 
 
+@final
 class RecordedErrors(TypedDict):
     """Ids of recorded errors."""
 
@@ -983,6 +1069,7 @@ class RecordedErrors(TypedDict):
     ids: list[ErrorId]
 
 
+@final
 class ReplaceCredential(TypedDict):
     """New data of a credential."""
 
@@ -991,6 +1078,7 @@ class ReplaceCredential(TypedDict):
     name: NotRequired[Text256 | None]
 
 
+@final
 class Replay(TypedDict):
     """Replay as the API returns it."""
 
@@ -1016,6 +1104,7 @@ class Replay(TypedDict):
     updatedAt: Timestamp
 
 
+@final
 class ReplayList(TypedDict):
     """Page of a list."""
 
@@ -1025,6 +1114,7 @@ class ReplayList(TypedDict):
     data: list[Replay]
 
 
+@final
 class ReplayRequest(TypedDict):
     """Selection of the records of a replay. Has only the members of its kind."""
 
@@ -1044,6 +1134,7 @@ class ReplayRequest(TypedDict):
     until: NotRequired[Timestamp]
 
 
+@final
 class RevealedCredential(TypedDict):
     """Credential with its decrypted data."""
 
@@ -1055,6 +1146,7 @@ class RevealedCredential(TypedDict):
     type: Text128
 
 
+@final
 class SelectOption(TypedDict):
     """Option of a select."""
 
@@ -1064,6 +1156,7 @@ class SelectOption(TypedDict):
     value: Text256
 
 
+@final
 class Session(TypedDict):
     """Data that a modal needs: the user with its installations, workflows and credentials, and the
     defaults of the modal.
@@ -1083,6 +1176,7 @@ class Session(TypedDict):
     workflows: list[Workflow]
 
 
+@final
 class SessionEnvironment(TypedDict):
     """Environment of a session."""
 
@@ -1092,6 +1186,7 @@ class SessionEnvironment(TypedDict):
     name: Text128
 
 
+@final
 class SetCredentialStatus(TypedDict):
     """Status of a credential."""
 
@@ -1100,6 +1195,7 @@ class SetCredentialStatus(TypedDict):
     status: CredentialStatus
 
 
+@final
 class StartReplay(TypedDict):
     """Selection of the records to replay, of those that the destination wants: a time range, a list of
     ids, or all whose delivery is pending, failed or was cancelled.
@@ -1119,6 +1215,7 @@ class StartReplay(TypedDict):
     until: NotRequired[Timestamp | None]
 
 
+@final
 class StartedReplay(TypedDict):
     """Started replay."""
 
@@ -1126,6 +1223,7 @@ class StartedReplay(TypedDict):
     replayId: ReplayId
 
 
+@final
 class Success(TypedDict):
     """Confirmation of success."""
 
@@ -1133,6 +1231,7 @@ class Success(TypedDict):
     success: bool
 
 
+@final
 class TestResult(TypedDict):
     """Result of a test event."""
 
@@ -1142,6 +1241,7 @@ class TestResult(TypedDict):
     delivered: bool
 
 
+@final
 class Token(TypedDict):
     """User token."""
 
@@ -1151,6 +1251,7 @@ class Token(TypedDict):
     token: str
 
 
+@final
 class UpdateUser(TypedDict):
     """Changes to a user; absent fields remain unchanged."""
 
@@ -1163,6 +1264,7 @@ class UpdateUser(TypedDict):
     username: NotRequired[Username]
 
 
+@final
 class User(TypedDict):
     """User as the API returns it."""
 
@@ -1182,6 +1284,7 @@ class User(TypedDict):
     username: Username
 
 
+@final
 class UserList(TypedDict):
     """Page of a list."""
 
@@ -1191,6 +1294,7 @@ class UserList(TypedDict):
     data: list[User]
 
 
+@final
 class WebhookDestination(TypedDict):
     """Destination as the API returns it."""
 
@@ -1225,6 +1329,7 @@ class WebhookDestination(TypedDict):
     verified: bool
 
 
+@final
 class WebhookDestinationWithSecret(TypedDict):
     """Destination with its secret, which is returned only once."""
 
@@ -1261,6 +1366,7 @@ class WebhookDestinationWithSecret(TypedDict):
     verified: bool
 
 
+@final
 class Workflow(TypedDict):
     """Workflow as the API returns it."""
 
@@ -1286,6 +1392,7 @@ class Workflow(TypedDict):
     workflowId: WorkflowId
 
 
+@final
 class WorkflowInput(TypedDict):
     """Workflow that an installation creates."""
 
@@ -1296,6 +1403,7 @@ class WorkflowInput(TypedDict):
     name: Text200
 
 
+@final
 class WorkflowList(TypedDict):
     """Page of a list."""
 
@@ -1305,6 +1413,7 @@ class WorkflowList(TypedDict):
     data: list[Workflow]
 
 
+@final
 class WorkflowSelector(TypedDict):
     """Selection of a workflow by id or name."""
 
@@ -1313,6 +1422,7 @@ class WorkflowSelector(TypedDict):
     workflowName: NotRequired[Text250 | None]
 
 
+@final
 class WorkflowTemplate(TypedDict):
     """Workflow that an installation creates."""
 

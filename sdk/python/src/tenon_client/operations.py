@@ -206,7 +206,7 @@ class Tenon(Caller):
     def put_integration(
         self,
         integration_id: str,
-        body: models.PutIntegration,
+        body: models.PutIntegration | models.Integration,
         *,
         if_match: str | None = None,
         if_none_match: str | None = None,

@@ -9,20 +9,13 @@ from typing import TYPE_CHECKING
 from standardwebhooks import Webhook, WebhookVerificationError
 
 if TYPE_CHECKING:
-    from typing_extensions import TypeIs
-
     from .models import Error, Event
 
-__all__ = ["WebhookVerificationError", "is_event", "verify_webhook"]
-
-
-def is_event(record: Error | Event) -> TypeIs[Event]:
-    """Distinguishes events, which have a `type`, from errors."""
-    return "type" in record
+__all__ = ["WebhookVerificationError", "verify_webhook"]
 
 
 def verify_webhook(secret: str, body: bytes | str, headers: Mapping[str, str]) -> Error | Event:
-    """Returns the record of a webhook: an error or an event.
+    """Returns the record of a webhook: an error or, with the member `type`, an event.
 
     Raises a `WebhookVerificationError` if the signature is not valid, or the secret is empty or
     malformed, and a `TypeError` for a parsed body. `body` is the body as it was received, before
