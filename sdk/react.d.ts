@@ -4,7 +4,7 @@ import type { CSSProperties, ReactElement } from "react";
 import type { EventDetails, Modal, OpenOptions, PageOptions, TokenFunction } from "./tenon.js";
 
 type Handlers = {
-  [Name in keyof EventDetails as `on${Capitalize<Name>}`]?: ((detail: EventDetails[Name]) => void) | undefined;
+  [Name in keyof EventDetails as `on${Capitalize<Name>}`]?: ((detail: EventDetails[Name]) => void) | null | undefined;
 };
 
 /**

@@ -58,7 +58,7 @@ export function App(props: Pick<TenonModalProps, "theme">) {
                 token={props.theme ? token : null}
                 onUpdated={({ status }) => status.trim()}
             />
-            <TenonModal open token={token} connect={({ type }) => type.trim()} onClose={() => {}} />
+            <TenonModal open token={token} connect={({ type }) => type.trim()} onReady={null} onClose={() => {}} />
             {/* @ts-expect-error: the token function is required */}
             <TenonModal open />
             {/* @ts-expect-error: unknown event */}
