@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import type { paths } from "./api.js";
@@ -237,11 +238,16 @@ async function exchange(
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<[Response, string]> {
-  signal?.throwIfAborted();
+  // `AbortSignal.any` would leak memory in Node.js 20.
   const controller = new AbortController();
   const abort = () => controller.abort(signal?.reason);
-  signal?.addEventListener("abort", abort);
-  // Unlike `AbortSignal.timeout`, it keeps the process running.
+  if (signal) {
+    signal.throwIfAborted();
+    // Any number of concurrent calls may share it.
+    setMaxListeners(0, signal);
+    signal.addEventListener("abort", abort);
+  }
+  // Unlike that of `AbortSignal.timeout`, it keeps the process running.
   const timer = setTimeout(() => {
     controller.abort(new DOMException("The operation was aborted due to timeout", "TimeoutError"));
   }, timeoutMs);

@@ -358,6 +358,18 @@ test("a signal ends a call, also between its attempts", async () => {
   }
 });
 
+test("concurrent calls that share a signal cause no warning", async () => {
+  await using server = await FakeServer.start(...Array<Answer>(20).fill(json(200, {})));
+  const warnings: Error[] = [];
+  const collect = (warning: Error) => void warnings.push(warning);
+  process.on("warning", collect);
+  const tenon = client(server);
+  const { signal } = new AbortController();
+  await Promise.all(Array.from({ length: 20 }, () => tenon.call("GET", "/environment", { signal })));
+  process.off("warning", collect);
+  assert.deepEqual(warnings, []);
+});
+
 test("an answer that is no page of a list is an error", async () => {
   for (const body of [{}, [], { data: {} }]) {
     await using server = await FakeServer.start(json(200, body));
