@@ -55,19 +55,38 @@ def test_view_that_fails_leads_back_to_the_one_before(site: Site, user: User) ->
     site.click("Shop", "Error: 500")
 
 
+# Names of the integrations in the catalogue.
+CARDS = "return visible('.card strong').map(({ innerText }) => innerText)"
+
+
+def search(site: Site, text: str) -> None:
+    """Types a text into the search of the catalogue."""
+    script = "const input = document.querySelector('[type=search]'); input.focus(); input.select();"
+    site.browser.run(f"{script} document.execCommand('insertText', false, arguments[0])", text)
+
+
+def test_catalogue_begins_with_what_needs_attention_and_is_installed(site: Site, user: User) -> None:
+    user.break_account(user.install(), "401 from the shop")
+    user.install("forms", workflows=["main"])
+    paused = user.install("contacts", workflows=["main"])["workflows"][0]["workflowId"]
+    user.environment.call("PUT", "/workflows/deactivate", {"userId": user.id, "workflowId": paused})
+    site.show("Shop", "Needs attention", "Paused", "Installed")
+    assert site.find(CARDS) == ["Shop", "Contacts", "Forms", "Calendar", "Chat", "Ledger"]
+    search(site, "c")
+    assert site.find(CARDS) == ["Contacts", "Calendar", "Chat", "Ledger"]
+
+
 def test_search_finds_names_and_descriptions(site: Site, user: User) -> None:
     site.show("Shop", "Ledger", "Chat")
-    search = "const input = document.querySelector('[type=search]'); input.focus(); input.select(); document.execCommand('insertText', false, arguments[0])"
-    cards = "return visible('.card strong').map(({ innerText }) => innerText)"
-    assert site.find(cards) == ["Calendar", "Chat", "Contacts", "Forms", "Ledger", "Shop"]
+    assert site.find(CARDS) == ["Calendar", "Chat", "Contacts", "Forms", "Ledger", "Shop"]
     for text, found in (("cha", ["Chat"]), ("INVOICES ", ["Ledger"]), ("\uff43\uff48\uff41", ["Chat"]), ("zzz", [])):
-        site.browser.run(search, text)
-        assert site.find(cards) == found
+        search(site, text)
+        assert site.find(CARDS) == found
     site.see("No integration matches “zzz”.")
     # The first Escape clears the search.
     site.browser.press(ESCAPE)
     site.browser.wait("return document.querySelector('[type=search]').value === ''")
-    assert len(site.find(cards)) == 6
+    assert len(site.find(CARDS)) == 6
     site.browser.press(ESCAPE)
     site.wait_closed()
 

@@ -1,6 +1,6 @@
 // Catalogue: the integrations, with the state of each.
 
-import { text, plural } from "./texts.js";
+import { text, plural, compareNames } from "./texts.js";
 import { h, button, icon } from "./dom.js";
 import { state, installationOf } from "./state.js";
 
@@ -14,9 +14,16 @@ const statusBadge = (status) => h("span", { class: `badge ${status}` }, text(`st
 // Full-width letters count as the others.
 const searchable = (value) => value.normalize("NFKC").toLowerCase();
 
+// What needs the user is first, then what is installed.
+const rank = ({ integrationId }) => {
+  const status = installationOf(integrationId)?.status;
+  return status === "needs-attention" ? 0 : status ? 1 : 2;
+};
+
 // Creates the view. `openIntegration` and `openErrors` lead to the other views.
 function catalogueView({ openIntegration, openErrors, errorCount }) {
   const entries = [...state.integrations.values(), ...retiredEntries()];
+  entries.sort((one, other) => rank(one) - rank(other) || compareNames(one.name, other.name));
   const list = h("ul", { class: "catalogue" });
   const empty = h("p", { class: "empty", role: "status" });
   const draw = (search) => {

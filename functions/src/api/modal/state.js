@@ -1,6 +1,6 @@
 // What the page knows: the session of the user, the integrations, and what the host asked for.
 
-import { compareNames, setLanguage } from "./texts.js";
+import { setLanguage } from "./texts.js";
 import { setThemes } from "./theme.js";
 import { call, claims } from "./api.js";
 
@@ -25,7 +25,7 @@ const state = {
   options: {},
   // Response of GET /session.
   session: null,
-  // Integrations by id, in the order of the catalogue.
+  // Integrations by id.
   integrations: new Map(),
   // Whether the page is in a dialog of the host, which it can close.
   isDialog: false,
@@ -77,7 +77,6 @@ async function loadCatalogue() {
     integrations.push(...page.data);
     ({ cursor } = page);
   } while (cursor);
-  integrations.sort((one, other) => compareNames(one.name, other.name));
   state.integrations = new Map(integrations.map((integration) => [integration.integrationId, integration]));
 }
 
