@@ -324,6 +324,10 @@ class Site:
             return input.getAttribute("aria-describedby").split(" ").map((id) => document.getElementById(id).textContent).join(" ")"""
         return self.find(script, label)
 
+    def search(self, text: str) -> None:
+        """Types a text into the search of the catalogue."""
+        self.act("return type(visible('[type=search]')[0], arguments[0])", text)
+
     def fill_shop(self, token: str = SHOP_ACCOUNT["token"]) -> None:
         """Fills the form of the shop."""
         self.fill({"Address": SHOP_ACCOUNT["address"], "Access token": token})

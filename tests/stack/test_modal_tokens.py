@@ -106,6 +106,7 @@ def test_token_of_another_user_starts_anew(site: Site, user: User) -> None:
     user.install()
     other = site.new_user()
     site.show("Shop", "Installed")
+    site.search("shop")
     site.click("Shop", "Connected")
     site.fill({"Orders per run": "77"})
     site.sign_in(other)

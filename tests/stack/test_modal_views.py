@@ -59,12 +59,6 @@ def test_view_that_fails_leads_back_to_the_one_before(site: Site, user: User) ->
 CARDS = "return visible('.card strong').map(({ innerText }) => innerText)"
 
 
-def search(site: Site, text: str) -> None:
-    """Types a text into the search of the catalogue."""
-    script = "const input = document.querySelector('[type=search]'); input.focus(); input.select();"
-    site.browser.run(f"{script} document.execCommand('insertText', false, arguments[0])", text)
-
-
 def test_catalogue_begins_with_what_needs_attention_and_is_installed(site: Site, user: User) -> None:
     user.break_account(user.install(), "401 from the shop")
     user.install("forms", workflows=["main"])
@@ -72,7 +66,7 @@ def test_catalogue_begins_with_what_needs_attention_and_is_installed(site: Site,
     user.environment.call("PUT", "/workflows/deactivate", {"userId": user.id, "workflowId": paused})
     site.show("Shop", "Needs attention", "Paused", "Installed")
     assert site.find(CARDS) == ["Shop", "Contacts", "Forms", "Calendar", "Chat", "Ledger"]
-    search(site, "c")
+    site.search("c")
     assert site.find(CARDS) == ["Contacts", "Calendar", "Chat", "Ledger"]
 
 
@@ -80,7 +74,7 @@ def test_search_finds_names_and_descriptions(site: Site, user: User) -> None:
     site.show("Shop", "Ledger", "Chat")
     assert site.find(CARDS) == ["Calendar", "Chat", "Contacts", "Forms", "Ledger", "Shop"]
     for text, found in (("cha", ["Chat"]), ("INVOICES ", ["Ledger"]), ("\uff43\uff48\uff41", ["Chat"]), ("zzz", [])):
-        search(site, text)
+        site.search(text)
         assert site.find(CARDS) == found
     site.see("No integration matches “zzz”.")
     # The first Escape clears the search.
@@ -128,6 +122,27 @@ def test_catalogue_for_an_integration_leads_back(site: Site, user: User) -> None
     site.run("modal.close()")
     site.show("Nothing went wrong", view="errors", integrationId="chat")
     site.click("Back", "Install")
+
+
+def test_back_leads_to_the_place_that_was_left(site: Site, user: User) -> None:
+    site.browser.resize(360, 300)
+    site.show("Shop", "Chat")
+    site.search("c")
+    site.click("Contacts", "Install")
+    assert site.browser.run("return scrollY") == 0
+    # A view that fails leads back as well.
+    site.click("Back", "Calendar")
+    site.front.fault("GET /integrations/chat", Response.of("{}", "application/json", 503), times=1)
+    for name in ("Contacts", "Chat"):
+        site.find("buttonOf(arguments[0]).scrollIntoView({ block: 'center' })", name)
+        top = site.browser.run("return scrollY")
+        assert top > 0
+        site.click(name, "Install" if name == "Contacts" else "Something went wrong")
+        site.click("Back", "Calendar")
+        assert site.find("return document.activeElement === buttonOf(arguments[0])", name)
+        assert site.browser.run("return scrollY") == top
+    assert site.find(CARDS) == ["Calendar", "Chat", "Contacts", "Ledger"]
+    assert site.browser.run("return document.querySelector('[type=search]').value") == "c"
 
 
 def test_errors_of_deleted_workflows_are_not_shown(site: Site, user: User) -> None:

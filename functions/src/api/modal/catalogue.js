@@ -26,7 +26,8 @@ function catalogueView({ openIntegration, openErrors, errorCount }) {
   entries.sort((one, other) => rank(one) - rank(other) || compareNames(one.name, other.name));
   const list = h("ul", { class: "catalogue" });
   const empty = h("p", { class: "empty", role: "status" });
-  const draw = (search) => {
+  const draw = () => {
+    const { search } = state;
     const wanted = searchable(search.trim());
     const found = entries.filter(({ name, description }) =>
       searchable(`${name} ${description ?? ""}`).includes(wanted),
@@ -34,18 +35,23 @@ function catalogueView({ openIntegration, openErrors, errorCount }) {
     list.replaceChildren(...found.map((integration) => entry(integration, openIntegration)));
     empty.textContent = found.length > 0 ? "" : text(entries.length === 0 ? "noIntegrations" : "noMatch", { search });
   };
-  draw("");
-  const search =
+  const searchInput =
     entries.length >= MIN_SEARCHED &&
     h("input", {
       type: "search",
       class: "search",
       "aria-label": text("search"),
       placeholder: text("search"),
-      oninput: ({ currentTarget }) => draw(currentTarget.value),
+      value: state.search,
+      oninput: ({ currentTarget }) => {
+        state.search = currentTarget.value;
+        draw();
+      },
     });
+  if (!searchInput) state.search = "";
+  draw();
   return [
-    search,
+    searchInput,
     errorCount > 0 &&
       h(
         "div",
@@ -71,7 +77,12 @@ function entry(integration, openIntegration) {
     {},
     h(
       "button",
-      { type: "button", class: "card", onclick: () => openIntegration(integration.integrationId) },
+      {
+        type: "button",
+        class: "card",
+        name: integration.integrationId,
+        onclick: () => openIntegration(integration.integrationId),
+      },
       icon(integration),
       h(
         "span",

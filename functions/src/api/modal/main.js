@@ -45,6 +45,7 @@ function clear() {
   Object.assign(state, {
     session: null,
     integrations: new Map(),
+    search: "",
     isDirty: false,
     isSaving: false,
     switches: Promise.resolve(),

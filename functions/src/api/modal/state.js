@@ -27,6 +27,8 @@ const state = {
   session: null,
   // Integrations by id.
   integrations: new Map(),
+  // Text for which the catalogue is searched.
+  search: "",
   // Whether the page is in a dialog of the host, which it can close.
   isDialog: false,
   // Number of the view that was opened last. It may still be loading.

@@ -15,6 +15,18 @@ let wasUsed = false;
 app.addEventListener("focusin", () => {
   wasUsed = true;
 });
+// Button that was used last.
+let used = null;
+app.addEventListener("click", ({ target }) => {
+  used = target.closest("button");
+});
+// Title of the view that is shown, or null.
+let shown = null;
+// Where the user was in each view that was left, by its title: the scroll position, and the name of
+// the button that led on.
+const places = new Map();
+// Whether the next view is one to which the user goes back.
+let isReturning = false;
 // Opens the view again that was shown last, or null.
 let reopen = null;
 
@@ -25,6 +37,8 @@ const closeButton = () =>
 // Replaces the page. The heading gets the focus, but the first view must not take it from the page
 // around it.
 function replacePage(title, before, ...content) {
+  places.set(shown, { top: scrollY, name: used?.name ?? "" });
+  shown = null;
   const heading = h("h1", { tabindex: -1 }, title);
   app.replaceChildren(h("header", {}, before, heading, closeButton()), ...content);
   app.removeAttribute("aria-busy");
@@ -34,21 +48,34 @@ function replacePage(title, before, ...content) {
   scrollTo(0, 0);
 }
 
+// Opens a view to which the user goes back: it is shown where they were in it.
+function goBack(open) {
+  isReturning = true;
+  return open();
+}
+
 // Shows a view. `back` opens the view before it.
 function show({ title, integration, back, message }, ...content) {
+  const place = isReturning && places.get(title);
   replacePage(
     title,
     [
       back &&
         h(
           "button",
-          { type: "button", class: "quiet", "aria-label": text("back"), onclick: () => leaveView(back) },
+          { type: "button", class: "quiet", "aria-label": text("back"), onclick: () => leaveView(() => goBack(back)) },
           "←",
         ),
       integration && icon(integration),
     ],
     h("main", {}, content),
   );
+  shown = title;
+  isReturning = false;
+  if (place) {
+    scrollTo(0, place.top);
+    app.querySelector(`main button[name="${CSS.escape(place.name)}"]`)?.focus();
+  }
   if (!hasShownView) send({ type: "event", name: "ready", detail: {} });
   hasShownView = true;
   wasUsed = true;
@@ -111,7 +138,7 @@ async function openView(load, draw, { renews = false } = {}) {
       isSession ? text(isRenewable() ? "sessionMissingHelp" : "linkUsed") : problemText(problem),
       (!isSession || isRenewable()) &&
         button(text("tryAgain"), () => openView(load, draw, { renews: isSession }), "primary"),
-      !isSession && reopen && button(text("back"), reopen),
+      !isSession && reopen && button(text("back"), () => goBack(reopen)),
     );
   } finally {
     clearTimeout(slow);
@@ -138,5 +165,6 @@ async function requestClose() {
 // Ends the view that is shown or loading.
 function endView() {
   state.view += 1;
-  reopen = null;
+  reopen = shown = null;
+  places.clear();
 }
