@@ -180,15 +180,28 @@ def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     )
     user.break_account(installed, "401 from the shop")
     site.run("modal.close()")
-    # Once the account is invalid, all of its errors lead to it.
+    # Once the account is invalid, the view says so once.
     site.show("What went wrong", "The shop limits requests.", view="errors", integrationId="shop")
-    assert site.find("return visible('.errors button').length") == 3
+    described = "return visible('main button').map((button) => document.getElementById(button.getAttribute('aria-describedby')).innerText)"
+    assert site.find(described) == ["Reconnect Shop.", "The shop no longer accepts the token."]
+    assert site.find("return visible('.primary').length") == 0
     site.click("Reconnect", "Shop account no longer works: 401 from the shop")
     site.click("Back", "What went wrong", "The shop limits requests.")
+    assert site.find("return document.activeElement === buttonOf('Reconnect')")
     site.click("Reconnect", "Shop account no longer works: 401 from the shop")
     site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_2"})
     site.click("Reconnect", "Shop account is connected again.", "Connected")
     assert user.installation()["status"] == "active"
+    site.run("modal.close()")
+    # A view has one primary button.
+    user.break_account(installed, "401 from the shop")
+    site.show("Not working", "What went wrong", integrationId="shop")
+    assert site.find("return visible('.primary').map(nameOf)") == ["Reconnect"]
+    assert site.find("return buttonOf('Save').matches('.primary')") is False
+    assert site.browser.run("return document.querySelectorAll('.errors button').length") == 1
+    site.click("Reconnect", "Shop account no longer works: 401 from the shop")
+    site.fill({"Address": SHOP_ACCOUNT["address"], "Access token": "shpat_2"})
+    site.click("Reconnect", "Shop account is connected again.", "Connected")
     site.run("modal.close()")
     # What happened before does not ask for the account again.
     site.show("The shop no longer accepts the token.", view="errors")

@@ -189,6 +189,7 @@ function accountList(installation, integration, { openReconnect, canChange }) {
         const needsAttention = installation.attention.some((one) => one.pointer === toPointer("credentials", type));
         // The session lists some credentials only.
         const isValid = credential ? credential.status === "valid" : !needsAttention;
+        const id = newId("account");
         const status = !isConnected(installation, type) ? "notConnected" : isValid ? "connected" : "invalid";
         return h(
           "li",
@@ -196,7 +197,7 @@ function accountList(installation, integration, { openReconnect, canChange }) {
           h(
             "span",
             {},
-            h("strong", {}, credential?.name ?? name),
+            h("strong", { id }, credential?.name ?? name),
             " ",
             h("span", { class: `badge ${status === "connected" ? "active" : "needs-attention"}` }, text(status)),
             credential?.statusReason && h("span", { class: "help" }, credential.statusReason),
@@ -204,7 +205,9 @@ function accountList(installation, integration, { openReconnect, canChange }) {
           // The app replaces the account, unless there is another one.
           canChange &&
             (fields.length > 0 || status !== "connected" || validCredentialsOf(type).length > 1) &&
-            button(text(connecting(installation, type).action), () => openReconnect(type)),
+            button(text(connecting(installation, type).action), () => openReconnect(type), "", {
+              "aria-describedby": id,
+            }),
         );
       }),
     ),

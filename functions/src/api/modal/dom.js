@@ -24,7 +24,7 @@ const newId = (prefix) => `${prefix}-${(lastId += 1)}`;
 // Creates a button. Its action may be asynchronous: it runs once at a time, and its failure is
 // shown. The second click of a double click is not for a button that has taken the place of the
 // first one.
-const button = (label, action, kind = "") =>
+const button = (label, action, kind = "", properties = {}) =>
   h(
     "button",
     {
@@ -33,6 +33,7 @@ const button = (label, action, kind = "") =>
       onclick: ({ currentTarget, detail: clicks }) => {
         if (clicks < 2) withBusy(currentTarget, action);
       },
+      ...properties,
     },
     label,
   );

@@ -1,7 +1,7 @@
 // What went wrong: similar errors as one, with the hint of the integration where one matches.
 
 import { text, plural, relativeTime, exactTime } from "./texts.js";
-import { h, button } from "./dom.js";
+import { h, button, newId } from "./dom.js";
 import { state, presentGroups, credentialsOf, canInstall } from "./state.js";
 
 export { errorList };
@@ -35,27 +35,52 @@ const isRepaired = (integration, workflows, lastSeen) => {
   return used.length > 0 && used.every(({ status, updatedAt }) => status === "valid" && updatedAt > lastSeen);
 };
 
-// Returns the hint for a group of errors, and the integration whose account has to be connected
-// again, if any. The errors of a group can be of several integrations.
-function repairOf(workflows, { example: { error }, lastSeen }) {
-  const integrations = [...new Set(workflows.map(({ integrationId }) => integrationId))]
+const integrationsOf = (workflows) =>
+  [...new Set(workflows.map(({ integrationId }) => integrationId))]
     .map((id) => state.integrations.get(id))
     .filter(Boolean);
+
+// Returns the hint for a group of errors, and the integration whose account has to be connected
+// again because of it, if any. The errors of a group can be of several integrations.
+function repairOf(workflows, { example: { error }, lastSeen }) {
+  const integrations = integrationsOf(workflows);
   const hints = integrations
     .map((integration) => ({ integration, hint: hintFor(integration, error) }))
     .filter(({ hint }) => hint);
   const broken = integrations.find((integration) => hasInvalidCredential(integration, workflows));
   const { hint, integration } = hints.find((one) => one.integration === broken) ?? hints[0] ?? {};
   const needsAccount = hint?.action === "reconnect" && integration.credentialTypes.length > 0;
-  const hinted = needsAccount && !isRepaired(integration, workflows, lastSeen) ? integration : null;
-  return { hint, reconnected: broken ?? hinted };
+  return { hint, reconnected: needsAccount && !isRepaired(integration, workflows, lastSeen) && integration };
 }
 
-// Creates the list of the first groups. `reconnect` opens the accounts of an integration.
+// Creates a button that connects an account again. `id` is that of the text that says why, and
+// `name` tells the button apart from the others.
+const reconnectButton = ({ integrationId }, reconnect, id, name) =>
+  button(text("reconnect"), () => reconnect(integrationId), "", { "aria-describedby": id, name });
+
+// Names the integrations whose account does not work. Most of their errors have no other cause.
+function brokenNotice(groups, reconnect) {
+  const workflows = groups.flatMap(workflowsOf);
+  const broken = integrationsOf(workflows).filter((integration) => hasInvalidCredential(integration, workflows));
+  const row = (integration) => {
+    const id = newId("broken");
+    return h(
+      "li",
+      { class: "row" },
+      h("p", { id }, text("attention.account", { account: integration.name })),
+      reconnectButton(integration, reconnect, id, integration.integrationId),
+    );
+  };
+  return broken.length > 0 && h("ul", { class: "notice danger" }, broken.map(row));
+}
+
+// Creates the list of the first groups. `reconnect` opens the accounts of an integration. With a
+// limit it is part of a view that names what does not work.
 function errorList(errors, reconnect, limit = Infinity) {
   const groups = presentGroups(errors);
   if (groups.length === 0) return h("p", { class: "empty" }, text("noErrors"));
   return [
+    limit === Infinity && canInstall() && brokenNotice(groups, reconnect),
     h(
       "ul",
       { class: "errors" },
@@ -68,12 +93,13 @@ function errorList(errors, reconnect, limit = Infinity) {
 function errorItem(group, reconnect) {
   const workflows = workflowsOf(group);
   const { hint, reconnected } = repairOf(workflows, group);
+  const id = newId("message");
   return h(
     "li",
     {},
     h(
       "p",
-      { class: hint ? "message" : "message excerpt" },
+      { id, class: hint ? "message" : "message excerpt" },
       hint?.text ?? (group.example.error.trim() || group.example.blockType),
     ),
     h(
@@ -90,11 +116,7 @@ function errorItem(group, reconnect) {
     ),
     reconnected &&
       canInstall() &&
-      h(
-        "div",
-        { class: "actions start" },
-        button(text("reconnect"), () => reconnect(reconnected.integrationId), "primary"),
-      ),
+      h("div", { class: "actions start" }, reconnectButton(reconnected, reconnect, id, group.fingerprint)),
     h(
       "details",
       {},

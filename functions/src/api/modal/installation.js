@@ -6,7 +6,7 @@ import { accountList, accountSection, appConnects, connecting } from "./accounts
 import { call } from "./api.js";
 import { statusBadge } from "./catalogue.js";
 import { installationPath, put } from "./changes.js";
-import { button, confirmDialog, h, notice } from "./dom.js";
+import { button, confirmDialog, h, newId, notice } from "./dom.js";
 import { fromPointer, reviewValue } from "./form.js";
 import { send } from "./port.js";
 import { sectionForm, settingsSection, stepForm, workflowsSection } from "./sections.js";
@@ -106,11 +106,12 @@ function attention(installation, integration, { openReconnect, canChange }) {
     const credentialType = kind === "credentials" && integration.credentialTypes.find(({ type }) => type === name);
     if (credentialType) {
       const texts = connecting(installation, name);
+      const id = newId("attention");
       return h(
         "li",
         { class: "row" },
-        h("span", {}, text(texts.attention, { account: credentialType.name })),
-        canChange && button(text(texts.action), () => openReconnect(name), "primary"),
+        h("span", { id }, text(texts.attention, { account: credentialType.name })),
+        canChange && button(text(texts.action), () => openReconnect(name), "primary", { "aria-describedby": id }),
       );
     }
     const setting = integration.settings.find((field) => field.name === name);

@@ -15,11 +15,15 @@ let wasUsed = false;
 app.addEventListener("focusin", () => {
   wasUsed = true;
 });
-// Button that was used last.
+// Button that was used last. Its action may replace the view immediately.
 let used = null;
-app.addEventListener("click", ({ target }) => {
-  used = target.closest("button");
-});
+app.addEventListener(
+  "click",
+  ({ target }) => {
+    used = target.closest("button");
+  },
+  true,
+);
 // Title of the view that is shown, or null.
 let shown = null;
 // Where the user was in each view that was left, by its title: the scroll position, and the name of
@@ -70,6 +74,8 @@ function show({ title, integration, back, message }, ...content) {
     ],
     h("main", {}, content),
   );
+  // The first action is the one that is needed most.
+  for (const other of [...app.querySelectorAll("main .primary")].slice(1)) other.classList.remove("primary");
   shown = title;
   isReturning = false;
   if (place) {
