@@ -102,6 +102,61 @@ def test_data_is_never_markup(site: Site, new_environment: NewEnvironment) -> No
     assert site.browser.run(UNTOUCHED)
 
 
+# Number of the texts from right to left, and those whose full stop is not at their left end.
+MISPLACED = """const place = (node, at) => {
+  const range = document.createRange();
+  range.setStart(node, at);
+  range.setEnd(node, at + 1);
+  return range.getBoundingClientRect().left;
+};
+const texts = document.createTreeWalker(document.getElementById("app"), NodeFilter.SHOW_TEXT);
+const found = [];
+while (texts.nextNode()) {
+  const { currentNode: node, length } = { currentNode: texts.currentNode, length: texts.currentNode.length };
+  if (!node.data.endsWith(".") || !/^[\u05d0-\u05ea]/.test(node.data)) continue;
+  found.push([node.parentElement.outerHTML, place(node, length - 1) < place(node, 0)]);
+}
+return [found.length, found.filter(([, isLeft]) => !isLeft).map(([html]) => html)];"""
+
+
+def test_right_to_left_texts_have_their_direction(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    hebrew = "\u05e9\u05dc\u05d5\u05dd."
+    fields = [
+        form_field("first", hebrew, help=hebrew, required=True),
+        form_field("agreed", hebrew, "boolean", help=hebrew),
+    ]
+    content = {
+        "name": hebrew,
+        "description": hebrew,
+        "credentialTypes": [{"type": "shop", "name": hebrew, "fields": fields}],
+        "settings": [form_field("note", hebrew)],
+        "workflows": [{"key": "main", "name": hebrew, "description": hebrew}],
+        "hints": [{"match": "known", "text": hebrew}],
+    }
+    environment.call("PUT", "/integrations/shop", content, 201)
+    user = site.sign_in(site.new_user(environment))
+    site.show(hebrew)
+    assert site.browser.run(MISPLACED) == [2, []]
+    site.click(hebrew, "Install")
+    number, misplaced = site.browser.run(MISPLACED)
+    assert (number >= 8, misplaced) == (True, [])
+    assert (
+        site.browser.run("return [...document.querySelectorAll('input[type=text]')].map(({ dir }) => dir)")
+        == ["auto"] * 2
+    )
+    installed = user.install("shop", credentials={"shop": {"data": {"first": "1"}}}, settings={"note": hebrew})
+    user.fail(installed, "known")
+    site.click("Back", hebrew)
+    site.click(hebrew, "What went wrong", "1 time")
+    number, misplaced = site.browser.run(MISPLACED)
+    assert (number >= 8, misplaced) == (True, [])
+    # A name does not change the order of the text around it.
+    left = """const [name, count] = ["bdi", "time"].map((selector) => document.querySelector(`.errors ${selector}`));
+      return name.getBoundingClientRect().right <= count.getBoundingClientRect().left"""
+    assert site.browser.run(left)
+
+
 def test_theme_is_checked_and_applied(site: Site, user: User) -> None:
     site.show("Install", integrationId="chat")
     bad: tuple[Any, ...] = (

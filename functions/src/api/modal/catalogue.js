@@ -40,6 +40,7 @@ function catalogueView({ openIntegration, openErrors, errorCount }) {
     h("input", {
       type: "search",
       class: "search",
+      dir: "auto",
       "aria-label": text("search"),
       placeholder: text("search"),
       value: state.search,

@@ -105,7 +105,7 @@ function errorItem(group, reconnect) {
     h(
       "p",
       { class: "quiet" },
-      [...new Set(workflows.map((workflow) => workflow.name))].map((name) => [name, " · "]),
+      [...new Set(workflows.map((workflow) => workflow.name))].map((name) => [h("bdi", {}, name), " · "]),
       plural("times", group.count),
       " · ",
       h(

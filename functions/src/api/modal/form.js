@@ -105,6 +105,7 @@ const valueText = (value) => (typeof value === "number" ? formatNumber(value) : 
 function textInput(common, type, placeholder, value) {
   const input = h("input", {
     ...common,
+    dir: "auto",
     placeholder,
     autocomplete: type === "secret" ? "new-password" : "off",
     spellcheck: "false",
