@@ -75,6 +75,18 @@ def test_user_installs_changes_reconnects_and_uninstalls(site: Site, user: User)
     assert site.browser.run("return last") == {"type": "uninstalled", "integrationId": "shop"}
 
 
+def test_only_workflow_is_described_before_the_installation(site: Site, new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    workflow = {"key": "stock", "name": "Stock levels", "description": "Every five minutes."}
+    environment.call("PUT", "/integrations/shop", {**SHOP, "workflows": [workflow]}, 201)
+    user = site.sign_in(site.new_user(environment))
+    site.show("Workflows", "Stock levels", "Every five minutes.", integrationId="shop")
+    assert site.find("return inputOf('Stock levels') ?? null") is None
+    site.fill_shop()
+    site.click("Install", "Shop is installed.")
+    assert [workflow["key"] for workflow in user.installation()["workflows"] if workflow["active"]] == ["stock"]
+
+
 def test_integration_that_was_uninstalled_elsewhere_is_not_installed_by_a_change(
     site: Site, new_environment: NewEnvironment
 ) -> None:

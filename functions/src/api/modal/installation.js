@@ -45,9 +45,15 @@ function installView(integration, { openResult, reload }) {
     );
   }
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
-  return total <= MAX_IN_ONE_FORM
-    ? sectionForm(sections, text("install"), { save, openNext: openResult, reload })
-    : stepForm(sections, text("install"), { save, openNext: openResult, reload });
+  const form = total <= MAX_IN_ONE_FORM ? sectionForm : stepForm;
+  return [onlyWorkflow(workflows), form(sections, text("install"), { save, openNext: openResult, reload })];
+}
+
+// Describes the workflow of an integration with one only: there is nothing to choose.
+function onlyWorkflow([{ name, description }, ...others]) {
+  if (others.length > 0) return null;
+  const help = description && h("p", { class: "help" }, description);
+  return h("section", {}, h("h2", {}, text("workflows")), h("strong", {}, name), help);
 }
 
 // Creates the view of an installation. `integration` is null if the catalogue no longer offers it.
