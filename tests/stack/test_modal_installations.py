@@ -79,7 +79,12 @@ def test_only_workflow_is_described_before_the_installation(site: Site, new_envi
     environment = new_environment()
     workflow = {"key": "stock", "name": "Stock levels", "description": "Every five minutes."}
     environment.call("PUT", "/integrations/shop", {**SHOP, "workflows": [workflow]}, 201)
+    account = {"type": "app", "name": "App account", "fields": []}
+    app = {"name": "App", "credentialTypes": [account], "workflows": [workflow]}
+    environment.call("PUT", "/integrations/app", app, 201)
     user = site.sign_in(site.new_user(environment))
+    site.show("Stock levels", "Connect this account in the app", integrationId="app")
+    site.run("modal.close()")
     site.show("Workflows", "Stock levels", "Every five minutes.", integrationId="shop")
     assert site.find("return inputOf('Stock levels') ?? null") is None
     site.fill_shop()

@@ -35,7 +35,7 @@ function installView(integration, { openResult, reload }) {
   };
   const missing = sections.filter(({ isMissing }) => isMissing);
   if (missing.length > 0) {
-    return missing.map(({ title, type }) =>
+    const accounts = missing.map(({ title, type }) =>
       h(
         "section",
         {},
@@ -43,6 +43,7 @@ function installView(integration, { openResult, reload }) {
         appConnects(id, { type, name: title }, () => reload()),
       ),
     );
+    return [onlyWorkflow(workflows), accounts];
   }
   const total = sections.reduce((sum, section) => sum + section.inputs, 0);
   const form = total <= MAX_IN_ONE_FORM ? sectionForm : stepForm;

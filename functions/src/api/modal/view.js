@@ -16,16 +16,16 @@ app.addEventListener("focusin", () => {
   wasUsed = true;
 });
 // Button that was used last. Its action may replace the view immediately.
-let used = null;
+let usedButton = null;
 app.addEventListener(
   "click",
   ({ target }) => {
-    used = target.closest("button");
+    usedButton = target.closest("button");
   },
   true,
 );
 // Title of the view that is shown, or null.
-let shown = null;
+let shownTitle = null;
 // Where the user was in each view that was left, by its title: the scroll position, and the name of
 // the button that led on.
 const places = new Map();
@@ -41,8 +41,8 @@ const closeButton = () =>
 // Replaces the page. The heading gets the focus, but the first view must not take it from the page
 // around it.
 function replacePage(title, before, ...content) {
-  places.set(shown, { top: scrollY, name: used?.name ?? "" });
-  shown = null;
+  places.set(shownTitle, { top: scrollY, name: usedButton?.name ?? "" });
+  shownTitle = null;
   const heading = h("h1", { tabindex: -1 }, title);
   app.replaceChildren(h("header", {}, before, heading, closeButton()), ...content);
   app.removeAttribute("aria-busy");
@@ -76,7 +76,7 @@ function show({ title, integration, back, message }, ...content) {
   );
   // The first action is the one that is needed most.
   for (const other of [...app.querySelectorAll("main .primary")].slice(1)) other.classList.remove("primary");
-  shown = title;
+  shownTitle = title;
   isReturning = false;
   if (place) {
     scrollTo(0, place.top);
@@ -171,6 +171,6 @@ async function requestClose() {
 // Ends the view that is shown or loading.
 function endView() {
   state.view += 1;
-  reopen = shown = null;
+  reopen = shownTitle = null;
   places.clear();
 }
