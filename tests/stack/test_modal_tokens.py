@@ -298,8 +298,10 @@ def test_mode_of_host_and_token_hides_actions(site: Site, user: User) -> None:
 
 def test_token_can_be_limited_to_integrations(site: Site, user: User) -> None:
     user.fail(user.install(), "an error of the shop")
-    site.sign_in(user, integrations=["chat", "forms"])
+    site.sign_in(user, integrations=["chat", "forms", "char"])
     site.show("Chat", "Forms")
+    warnings = [line for line in site.browser.log() if "integrations of the token" in line]
+    assert len(warnings) == 1 and warnings[0].endswith('are not enabled: char"'), warnings
     shown = site.text()
     assert [name for name in ("Shop", "Ledger", "Contacts", "error") if name in shown] == []
     site.click("Chat", "Install")

@@ -80,6 +80,8 @@ async function loadCatalogue() {
     ({ cursor } = page);
   } while (cursor);
   state.integrations = new Map(integrations.map((integration) => [integration.integrationId, integration]));
+  const missing = (claims?.integrations ?? []).filter((id) => !state.integrations.has(id));
+  if (missing.length > 0) console.warn(`tenon: integrations of the token are not enabled: ${missing.join(", ")}`);
 }
 
 // Loads the present version of an integration. Returns null if the catalogue does not offer it to
