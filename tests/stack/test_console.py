@@ -159,6 +159,8 @@ def test_open_dialogs_end_with_the_session(console: Console) -> None:
     console.sign_in("#/users")
     console.see("No users")
     console.gone("Full name")
+    # The page of the sign-in has said why.
+    assert console.messages() == []
 
 
 def test_dialogs_end_with_the_page_that_opened_them(console: Console) -> None:

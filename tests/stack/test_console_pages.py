@@ -11,6 +11,7 @@ import customer
 import pytest
 from browser import ESCAPE, Browser
 from console import LOOKS, Console
+from deployed import Environment
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from paths import ROOT
 from receiver import Receiver
@@ -277,6 +278,36 @@ def test_errors_of_a_user_are_erased_after_a_question(console: Console) -> None:
     wait(lambda: not console.get("/logs")["errors"], "they are erased")
 
 
+def test_what_someone_else_has_deleted_can_be_deleted(console: Console) -> None:
+    call = console.environment.call
+    user = console.user("joe")
+    install(console, user)
+    own = {"type": "shop", "name": "Own account", "data": {}}
+    credential = call("POST", f"/users/{user}/credentials", own, 201)["credentialId"]
+    console.sign_in(f"#/users/{user}")
+    console.see("Own account", "Shop orders")
+    call("DELETE", f"/users/{user}/installations/shop")
+    console.click("Uninstall shop", "Uninstall shop?")
+    console.click("Uninstall", "Uninstalled shop.", "This user has installed nothing.")
+    call("DELETE", f"/users/{user}/credentials/{credential}")
+    console.click(f"Delete Own account {credential}", "Delete Own account?")
+    console.click("Delete credential", "Deleted Own account.", "No credentials")
+    call("DELETE", f"/users/{user}")
+    console.click("Delete", "Delete joe?")
+    console.click("Delete user", "Deleted joe.", "No users")
+    console.open("#/integrations/shop")
+    console.see("version 1")
+    call("DELETE", "/integrations/shop")
+    console.click("Delete", "Delete Shop?")
+    console.click("Delete integration", "Shop is deleted.", "No integrations")
+    with Receiver() as receiver:
+        destination = console.webhook(receiver, name="Support desk")
+        console.open(f"#/destinations/{destination}?view=settings")
+        console.click("Delete destination", "Delete Support desk?")
+        call("DELETE", f"/destinations/{destination}")
+        console.click("Delete destination", "Support desk is deleted.", "No destinations")
+
+
 # ------------------------------------------------------------------------------------------
 # Installations and integrations
 
@@ -392,6 +423,27 @@ def test_draft_of_an_integration_is_neither_lost_nor_replaces_another_change_una
     console.fill("Name", "Other")
     console.click("Sign out", "Discard your changes?")
     console.click("Discard and sign out", "Sign in with an API key")
+
+
+def test_draft_survives_a_revoked_key_but_not_another_environment(console: Console) -> None:
+    other = Environment(console.emulator, console.stack)
+    for environment in (console.environment, other):
+        environment.call("PUT", "/integrations/shop", SHOP, 201)
+    key = console.key("manage")
+    console.sign_in("#/integrations/shop", key)
+    console.fill("Name", "My shop")
+    console.revoke(key)
+    console.click("Save", "The API no longer accepts this key.")
+    console.sign_in("#/integrations/shop")
+    console.see("Discard changes")
+    assert console.value("Name") == "My shop"
+    console.browser.run("spy.scheme = 'Basic'")
+    console.click("Save", "The API no longer accepts this key.")
+    console.browser.run("spy.scheme = null")
+    console.sign_in("#/integrations/shop", other.backend_key)
+    console.see("version 1")
+    assert console.value("Name") == "Shop"
+    console.gone("Discard changes")
 
 
 def test_integration_is_saved_once_whatever_response_is_lost(console: Console) -> None:

@@ -7,6 +7,8 @@ import { createStore, useStore } from "./store.js";
 export {
   session,
   call,
+  find,
+  callDelete,
   readPage,
   etagOf,
   query,
@@ -159,7 +161,10 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
   // API Gateway refuses a key with a message, and without a problem document. A proxy may refuse a
   // request in any form.
   if ([401, 403].includes(response.status) && document.message && !document.type) {
-    if (caller.key === session.value?.key) signOut("The API no longer accepts this key. It may have been revoked.");
+    if (caller.key === session.value.key) {
+      signOut("The API no longer accepts this key. It may have been revoked.");
+      throw staleError();
+    }
     throw Object.assign(new Error("The API does not accept this key."), {
       status: response.status,
       isKeyRefused: true,
@@ -176,6 +181,17 @@ async function call(method, path, body, { caller = session.value, ifMatch, isExa
     policy: document.policy,
   });
 }
+
+const nullIfNotFound = (problem) => {
+  if (problem.status !== 404) throw problem;
+  return null;
+};
+
+// Returns a document, or null if it does not exist.
+const find = (path) => call("GET", path).catch(nullIfNotFound);
+
+// Deletes something, which someone else may have deleted meanwhile.
+const callDelete = (path) => call("DELETE", path).catch(nullIfNotFound);
 
 // Whether the API refused a request, which fails again if it is repeated.
 const isRefused = ({ status }) => status >= 400 && status < 500 && status !== 429;

@@ -1,7 +1,7 @@
 // Settings of a destination, and the questions before its secret is rotated or it is deleted.
 
 import { Fragment, h, useState } from "./preact.js";
-import { call, segment, useSession } from "./api.js";
+import { call, callDelete, segment, useSession } from "./api.js";
 import { editDestination, FILTER_FIELDS, showWebhookSecret, SUBSCRIPTIONS } from "./destination_forms.js";
 import { refreshDestinations } from "./destination_store.js";
 import { confirmAction } from "./dialogs.js";
@@ -197,7 +197,7 @@ function deleteDestination({ destinationId, type, health: { pending } }, name) {
     ),
     action: async () => {
       const isHere = rememberPage();
-      await call("DELETE", `destinations/${segment(destinationId)}`);
+      await callDelete(`destinations/${segment(destinationId)}`);
       announce(`${name} is deleted.`);
       if (isHere()) go(link(["destinations"]));
       await refreshDestinations();

@@ -1,7 +1,7 @@
 // Editor of an integration, with a preview of what the user sees.
 
 import { h, useLayoutEffect, useRef, useState } from "./preact.js";
-import { call, etagOf, fieldProblem, isRefused, onSignOut, segment } from "./api.js";
+import { call, etagOf, fieldProblem, find, isRefused, segment, session } from "./api.js";
 import { rememberIntegration } from "./catalogue.js";
 import { Field, Form } from "./forms.js";
 import { announce } from "./messages.js";
@@ -44,19 +44,19 @@ const DETAILS = ["name", "description", "icon", "enabled"];
 const newIntegration = () => ({ name: "", description: null, icon: null, enabled: true, ...DEFINITION });
 
 // Changes that are not saved yet, by the id of the integration: they survive a look at another
-// page.
+// page, and a key that is no longer accepted. A sign-out discards them, and so does a sign-in to
+// another environment.
 const drafts = new Map();
-onSignOut(() => drafts.clear());
+let environmentOfDrafts = null;
+session.subscribe(() => {
+  const { environment, reason } = session.value;
+  if (environment ? environment.environmentId !== environmentOfDrafts : !reason) drafts.clear();
+  if (environment) environmentOfDrafts = environment.environmentId;
+});
 const hasDrafts = () => drafts.size > 0;
 addEventListener("beforeunload", (event) => {
   if (hasDrafts()) event.preventDefault();
 });
-
-// Returns an integration, if it exists.
-const findIntegration = (path) =>
-  call("GET", path).catch((problem) => {
-    if (problem.status !== 404) throw problem;
-  });
 
 // Returns the members as JSON in which the order of members and absent values make no difference.
 const canonical = (members) =>
@@ -173,7 +173,7 @@ function IntegrationEditor({ integration, isNew, saved, discard }) {
     const body = { ...definition, ...draft, description: draft.description || null };
     const sent = `${path} ${JSON.stringify(body)}`;
     const wasSent = unanswered.current === sent;
-    const present = (isNew || wasSent) && (await findIntegration(path));
+    const present = (isNew || wasSent) && (await find(path));
     const isStored = wasSent && present && canonical(membersOf(present, Object.keys(body))) === canonical(body);
     if (isNew && present && !isStored) throw fieldProblem("id", "exists already");
     const stored = isStored ? present : await store(path, body, sent);

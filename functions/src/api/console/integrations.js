@@ -1,7 +1,7 @@
 // Integrations: the list of all of them, and the page of one.
 
 import { Fragment, h, useState } from "./preact.js";
-import { call, segment, useSession } from "./api.js";
+import { call, callDelete, segment, useSession } from "./api.js";
 import { allIntegrations, rememberIntegration } from "./catalogue.js";
 import { useData } from "./data.js";
 import { confirmAction } from "./dialogs.js";
@@ -158,7 +158,7 @@ function deleteIntegration({ integrationId, name, workflows }) {
     ),
     action: async () => {
       const isHere = rememberPage();
-      await call("DELETE", `integrations/${segment(integrationId)}`);
+      await callDelete(`integrations/${segment(integrationId)}`);
       rememberIntegration(integrationId, null);
       drafts.delete(integrationId);
       announce(`${name} is deleted.`);

@@ -1,7 +1,7 @@
 // Names and links. Those of users and workflows are looked up once per session.
 
 import { h } from "./preact.js";
-import { call, onSignOut, query, segment } from "./api.js";
+import { call, find, onSignOut, query, segment } from "./api.js";
 import { FilterField } from "./forms.js";
 import { link } from "./route.js";
 import { createStore, useStore } from "./store.js";
@@ -51,10 +51,7 @@ async function readNames(kind) {
     const missing = [...present[kind]].filter((id) => !names.value[kind].has(id));
     const readNext = async () => {
       for (let id = missing.pop(); id; id = missing.pop()) {
-        const found = await call("GET", `${kind}/${segment(id)}`).catch((problem) => {
-          if (problem.status !== 404) throw problem;
-          return null;
-        });
+        const found = await find(`${kind}/${segment(id)}`);
         names.value[kind].set(id, found && NAMED_KINDS[kind].nameOf(found));
       }
     };

@@ -2,7 +2,7 @@
 // of a user is lost.
 
 import { Fragment, h } from "./preact.js";
-import { call, segment } from "./api.js";
+import { call, callDelete, segment } from "./api.js";
 import { allIntegrations } from "./catalogue.js";
 import { confirmAction, openForm, showSecret } from "./dialogs.js";
 import { Field } from "./forms.js";
@@ -167,7 +167,7 @@ function deleteUser({ username }, path) {
     ),
     action: async () => {
       const isHere = rememberPage();
-      await call("DELETE", path);
+      await callDelete(path);
       announce(`Deleted ${username}.`);
       if (isHere()) go(link(["users"]));
     },

@@ -1,7 +1,7 @@
 // Users: list, and a page for each.
 
 import { Fragment, h, useEffect } from "./preact.js";
-import { call, query, readPage, segment, useSession } from "./api.js";
+import { call, callDelete, find, query, readPage, segment, useSession } from "./api.js";
 import { useData } from "./data.js";
 import { confirmAction } from "./dialogs.js";
 import { Field, FilterSelect, Form } from "./forms.js";
@@ -113,9 +113,7 @@ const UserStatus = ({ status }) => h(Badge, { kind: status === "active" ? "good"
 async function findUser(reference) {
   const found = /^\.+$/.test(reference)
     ? (await call("GET", `users${query({ username: reference })}`)).data[0]
-    : await call("GET", `users/${segment(reference)}`).catch((problem) => {
-        if (problem.status !== 404) throw problem;
-      });
+    : await find(`users/${segment(reference)}`);
   if (!found) throw new Error("User not found. Enter the whole email address, username or id.");
   return found;
 }
@@ -148,7 +146,7 @@ function UserPage({ id }) {
     confirmAction({
       ...question,
       action: async () => {
-        await call("DELETE", `${path}/${target}`);
+        await callDelete(`${path}/${target}`);
         announce(done);
         await loaded.reload();
       },
