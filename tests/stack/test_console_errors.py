@@ -472,6 +472,9 @@ def test_refused_filter_shows_its_problem_and_nothing_else(reader: Console, view
     reader.fill("User", "joe")
     reader.see(UNAUTHORIZED, "Live")
     reader.gone("user not found")
+    reader.open("#/users?status=absent")
+    reader.see("status: must be")
+    assert reader.text().count("must be") == 1
 
 
 def test_failed_live_updates_are_reported_until_they_work(console: Console) -> None:

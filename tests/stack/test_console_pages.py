@@ -357,13 +357,15 @@ def test_integration_is_created_and_edited_with_a_preview(console: Console) -> N
     console.fill(label, json.dumps(definition))
     console.browser.wait("return document.querySelector('.preview').innerText.includes('Orders per run')")
     # The preview keeps what was valid.
-    for text, problem in (("{", "The definition is not valid JSON"), ("[]", "The definition must be an object")):
+    for text, problem in (("{", "is not valid JSON"), ("[]", "must be an object")):
         console.fill(label, text)
         console.see(problem)
         assert "Orders per run" in console.browser.run(preview)
     console.fill(label, "{")
     console.click("Save")
     assert "is not valid JSON" in console.problem(label)
+    assert console.text().count("is not valid JSON") == 1
+    console.browser.wait("return document.activeElement.name === 'definition'")
     # A draft is kept as it is.
     console.click("Users", "No users")
     console.click("Integrations", "Add integration")

@@ -9,10 +9,12 @@ export { Chips, Choices, Field, FilterField, FilterSelect, Form };
 
 // Problems of the fields of a form, by the last part of their pointers.
 const FieldProblems = createContext({});
-// A labeled field, with the problem that the API or the form has found.
-function Field({ label, name, hint, options, text, isWide, value, ...properties }) {
+
+// A labeled field, with the problem that its owner, the API or the form has found.
+function Field({ label, name, hint, options, text, isWide, value, problem: ownProblem, ...properties }) {
   const id = useId("field");
-  const problem = useContext(FieldProblems)[name];
+  const found = useContext(FieldProblems)[name];
+  const problem = ownProblem ?? found;
   const common = {
     id,
     name,

@@ -8,7 +8,7 @@ import { announce } from "./messages.js";
 import { IntegrationIcon, Preview } from "./preview.js";
 import { go, link, rememberPage } from "./route.js";
 import { Time } from "./times.js";
-import { Button, Notice, Section } from "./ui.js";
+import { Button, Section } from "./ui.js";
 
 export { drafts, hasDrafts, IntegrationEditor, NEW, newIntegration };
 
@@ -167,7 +167,8 @@ function IntegrationEditor({ integration, isNew, saved, discard }) {
     }
   };
   const save = async ({ id = integrationId }) => {
-    if (entered.problem) throw fieldProblem("definition", entered.problem);
+    // Its field shows the problem, and gets the focus.
+    if (entered.problem) throw fieldProblem("definition", "");
     const isHere = rememberPage();
     const path = `integrations/${segment(id.trim())}`;
     const body = { ...definition, ...draft, description: draft.description || null };
@@ -260,9 +261,9 @@ function IntegrationEditor({ integration, isNew, saved, discard }) {
           class: "mono",
           "data-covers": Object.keys(DEFINITION).join(" "),
           value: entered.text,
+          problem: entered.problem,
           onInput: (event) => entered.enter(event.currentTarget.value),
         }),
-        entered.problem && h(Notice, { kind: "warn wide" }, h("p", {}, `The definition ${entered.problem}`)),
       ),
     ),
     h(Preview, { integration: { ...definition, ...draft } }),

@@ -4,9 +4,12 @@ import { h } from "./preact.js";
 import { onSignOut } from "./api.js";
 import { createStore, useStore } from "./store.js";
 
-export { announce, announceProblem, fieldText, Messages, openDialogs };
+export { announce, announceProblem, fieldText, problemTexts, Messages, openDialogs };
 
 const fieldText = ({ pointer, detail }) => (pointer.length > 1 ? `${pointer.slice(1)}: ${detail}` : detail);
+
+// Returns what is wrong: the problems of the fields, which the message repeats, or the message.
+const problemTexts = ({ errors, message: text }) => (errors?.length ? errors.map(fieldText) : [text]);
 
 // Ids of the dialogs on the page. Messages are shown in the last one, since the rest of the page is
 // inert.
@@ -25,8 +28,7 @@ function announce(text, milliseconds = 6000) {
 
 function announceProblem(problem) {
   if (problem.isStale) return;
-  const details = problem.errors?.map(fieldText).join("; ");
-  announce(details || problem.message, 20000);
+  announce(problemTexts(problem).join("; "), 20000);
 }
 
 // Place of messages on the page, or in a dialog.

@@ -2,7 +2,7 @@
 
 import { Fragment, h, useRef, useState } from "./preact.js";
 import { isRefused } from "./api.js";
-import { announce, announceProblem, fieldText } from "./messages.js";
+import { announce, announceProblem, problemTexts } from "./messages.js";
 import { changed, useAddress } from "./route.js";
 
 export {
@@ -126,8 +126,7 @@ const Problem = ({ problem, retry }) =>
     h(
       "p",
       {},
-      problem.message,
-      problem.errors?.map((error) => h("span", { key: error.pointer, class: "block" }, fieldText(error))),
+      problemTexts(problem).map((text) => h("span", { key: text, class: "block" }, text)),
     ),
     retry && !isRefused(problem) && h(Button, { action: retry }, "Try again"),
   );
