@@ -122,6 +122,9 @@ function ErrorsPage() {
   );
 }
 
+// Whether the user points at a row, or has reached it with the keyboard: it must not move away.
+const isRowInUse = () => document.querySelector("main tbody tr:is(:hover, :has(:focus-visible))") !== null;
+
 // Follows the errors that match the filters, and loads the overview and the list again when there
 // are new ones. Returns the state of polling.
 function useNewErrors(overview, list, { filters, range, key, isActive }) {
@@ -129,6 +132,8 @@ function useNewErrors(overview, list, { filters, range, key, isActive }) {
   const newest = useRef(null);
   const known = useRef(new Set());
   const idleUpdates = useRef(0);
+  // Whether new ones wait until no row is in use.
+  const isHeld = useRef(false);
   useEffect(() => {
     newest.current = null;
     known.current = new Set();
@@ -140,9 +145,9 @@ function useNewErrors(overview, list, { filters, range, key, isActive }) {
     if (problem) throw problem;
     idleUpdates.current = 0;
   };
-  return usePolling(
+  const live = usePolling(
     async (isWanted) => {
-      if ((idleUpdates.current += 1) >= UPDATES_UNTIL_RELOAD) {
+      if ((idleUpdates.current += 1) >= UPDATES_UNTIL_RELOAD && !isRowInUse()) {
         await reload();
         return false;
       }
@@ -163,17 +168,30 @@ function useNewErrors(overview, list, { filters, range, key, isActive }) {
         ? ({ _id }) => known.current.has(_id)
         : ({ createdAt }) => isFromFuture || createdAt <= since;
       const added = errors.filter((found) => !isKnown(found));
+      const news = `${plural(added.length, "new error")}${hasMore ? " or more" : ""}`;
+      isHeld.current = added.length > 0 && isRowInUse();
+      if (isHeld.current) {
+        idleUpdates.current = 0;
+        announce(`${news}, shown when you leave the row.`, 20000);
+        return false;
+      }
       // They are found again if the page cannot show them now.
       if (added.length) await reload();
       if (!isWanted()) return false;
       known.current = new Set(errors.map(({ _id }) => _id));
       newest.current = latest([since, ...errors.map(({ createdAt }) => createdAt)]);
       if (!added.length) return false;
-      announce(`${plural(added.length, "new error")}${hasMore ? " or more" : ""}.`);
+      announce(`${news}.`);
       return true;
     },
     { isActive, key },
   );
+  useEffect(() => {
+    const release = () => isHeld.current && !isRowInUse() && live.retry();
+    addEventListener("pointerover", release);
+    return () => removeEventListener("pointerover", release);
+  }, []);
+  return live;
 }
 
 // Names of the filters in the address.
