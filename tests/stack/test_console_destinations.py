@@ -517,6 +517,18 @@ def test_test_event_that_fails_replaces_the_last_verification(console: Console, 
     console.gone("verified")
 
 
+def test_destination_is_shown_as_healthy_after_its_first_success(console: Console, receiver: Receiver) -> None:
+    destination = console.webhook(receiver)
+    console.sign_in("#/destinations")
+    console.see("healthy", "Nothing sent yet")
+    is_good = "return document.querySelector('td .badge').classList.contains('good')"
+    assert not console.browser.run(is_good)
+    console.record(console.workflow(console.user("joe"), "Orders"), "status code 500")
+    wait(lambda: console.health(destination)["lastSuccessAt"], "the error is delivered")
+    console.skip_until("Last delivery")
+    assert console.browser.run(is_good)
+
+
 def test_texts_of_a_new_destination_are_not_lost(console: Console) -> None:
     console.sign_in("#/destinations")
     console.click("Add destination", "Description")

@@ -103,6 +103,14 @@ def test_user_is_created_found_disabled_and_deleted(console: Console) -> None:
     console.environment.call("GET", "/users/joe", status=404)
 
 
+def test_metadata_of_a_user_is_not_taken_for_its_own_fields(console: Console) -> None:
+    user = console.user("joe", email="joe@acme.example", metadata={"Email": "ann@acme.example"})
+    console.sign_in(f"#/users/{user}")
+    console.see("joe@acme.example")
+    assert "ann@acme.example" not in console.text()
+    console.click("Metadata", '"Email": "ann@acme.example"')
+
+
 def test_user_is_edited_without_undoing_a_change_by_someone_else(console: Console) -> None:
     user = console.user("joe", email="joe@acme.example", fullName="Joe")
     console.sign_in(f"#/users/{user}")
@@ -693,6 +701,33 @@ def test_fields_of_a_time_range_do_not_overlap(console: Console) -> None:
     console.browser.press(ESCAPE)
     console.gone("Until")
     assert console.focused() == "Custom"
+
+
+def test_cells_of_a_narrow_table_keep_their_headers(console: Console) -> None:
+    console.user("joe", fullName="Joe")
+    console.sign_in("#/users")
+    console.see("Joe")
+    console.browser.resize(360, 740)
+    nodes = {node["nodeId"]: node for node in console.browser.cdp("Accessibility.getFullAXTree")["nodes"]}
+
+    def roles(node: dict[str, Any]) -> list[str]:
+        return [nodes[child].get("role", {}).get("value") for child in node["childIds"]]
+
+    rows = [roles(node) for node in nodes.values() if node.get("role", {}).get("value") == "row"]
+    assert sorted(rows) == [["cell"] * 5, ["columnheader"] * 5]
+
+
+def test_links_of_tables_look_like_links_but_errors_like_text(console: Console) -> None:
+    console.record(console.workflow(console.user("joe"), "Orders"), "status code 500")
+    console.sign_in("#/users")
+    color = "return getComputedStyle(named(...arguments)).color"
+    console.see("joe")
+    link = console.find(color, "a", "joe")
+    console.open("#/errors?view=list")
+    console.see("joe", "Orders")
+    assert link == console.find(color, "td a", "joe")
+    text = console.find(color, "h1", "Errors")
+    assert console.find(color, "a", "status code 500") == text != link
 
 
 LONG = "A_very_long_name_without_any_space_" * 3

@@ -8,7 +8,9 @@ export { HealthBadge, HealthText };
 
 const HEALTH_KINDS = { healthy: "good", retrying: "warn", failing: "bad", disabled: "quiet" };
 
-const HealthBadge = ({ health: { status } }) => h(Badge, { kind: HEALTH_KINDS[status] }, status);
+// Nothing shows that a destination is healthy before its first success.
+const HealthBadge = ({ health: { status, lastSuccessAt } }) =>
+  h(Badge, { kind: status === "healthy" && !lastSuccessAt ? "quiet" : HEALTH_KINDS[status] }, status);
 
 // Says what happens at a destination: since when, what waits, and when it is attempted.
 function HealthText({ destination: { health, disabledReason, enabled } }) {

@@ -20,7 +20,7 @@ import {
   openNewUser,
   uninstalling,
 } from "./user_dialogs.js";
-import { Badge, Button, Empty, Id, Loading, PageLinks, Properties, Section, Table } from "./ui.js";
+import { Badge, Button, Empty, Id, Json, Loading, PageLinks, Properties, Section, Table } from "./ui.js";
 
 export { UsersPage, UserPage };
 
@@ -199,9 +199,9 @@ function UserPage({ id }) {
               ["Id", h(Id, { id: user.userId })],
               ["Created", h(Time, { at: user.createdAt })],
               ["Changed", h(Time, { at: user.updatedAt })],
-              ...Object.entries(user.metadata),
             ],
           }),
+          Object.keys(user.metadata).length > 0 && h(Json, { title: "Metadata", value: user.metadata }),
           h(
             "p",
             { class: "row" },
