@@ -326,6 +326,12 @@ def test_ids_are_copied_and_block_types_never_break(console: Console) -> None:
         assert set(console.find(script)) == {1}
 
 
+def test_refused_copy_says_what_to_do(console: Console) -> None:
+    console.sign_in("#/environment")
+    console.browser.run("navigator.clipboard.writeText = () => Promise.reject(new Error('Write permission denied.'))")
+    console.click("Copy", "The browser does not allow this page to copy.")
+
+
 def test_times_are_relative_with_the_exact_time_and_zone(console: Console) -> None:
     workflow = console.workflow(console.user("joe"), "Orders")
     happened = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3, seconds=5)

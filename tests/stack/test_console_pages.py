@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qs
 
 import customer
 import pytest
@@ -213,14 +214,15 @@ def test_late_response_does_not_lead_away_from_another_page(console: Console) ->
     assert console.browser.run("return document.querySelector('dialog')") is None
 
 
-def test_question_that_is_answered_leaves_the_focus_in_the_dialog(console: Console) -> None:
+def test_question_that_is_answered_returns_the_focus_to_the_field(console: Console) -> None:
     console.sign_in("#/users")
     console.click("Create user")
     console.fill("Username", "joe")
     console.click("Close", "Discard what you entered?")
     console.click("Keep it")
-    console.browser.wait("return document.activeElement.localName === 'h2'")
-    assert console.focused() == "Create user"
+    wait(lambda: console.focused() == "Username", "the field has the focus")
+    console.gone("Discard what you entered?")
+    assert (console.focused(), console.value("Username")) == ("Username", "joe")
 
 
 def test_users_are_listed_by_status_and_page(console: Console) -> None:
@@ -646,6 +648,24 @@ def test_navigation_moves_the_focus_and_names_the_page(console: Console) -> None
     console.browser.press(ESCAPE)
     wait(lambda: not console.find(is_open), "the menu is closed")
     assert console.browser.run("return document.activeElement.ariaLabel") == "Menu"
+
+
+def test_unknown_addresses_lead_to_known_ones(console: Console) -> None:
+    console.sign_in("#/nope")
+    for page in ("nope", "workflows", "constructor"):
+        console.open(f"#/{page}")
+        console.see("Page not found")
+        console.click("Go to the errors", "Nothing failed")
+    for parameter in ("range=99y", "range=constructor", "since=foo", "until=foo"):
+        console.open("#/environment")
+        console.see("Embedded modal")
+        console.forget()
+        console.open(f"#/errors?{parameter}&view=list")
+        [line] = console.requests("GET /errors/groups")
+        since = datetime.fromisoformat(parse_qs(line.partition("?")[2])["since"][0])
+        assert timedelta(hours=23) < datetime.now(UTC) - since < timedelta(hours=25), parameter
+        assert console.find("return named('a', '24 h').ariaCurrent") == "true", parameter
+        console.gone("must be")
 
 
 def test_back_returns_to_where_a_list_was_left(console: Console) -> None:

@@ -44,10 +44,11 @@ const Dialogs = () =>
 // Without `close`, only its content closes it.
 function Dialog({ title, close, isPanel, children }) {
   const node = useRef(null);
-  const hasEntries = useRef(false);
+  // The field in which a text was entered last.
+  const entered = useRef(null);
   const [isLeaving, setLeaving] = useState(false);
   const leave = () => {
-    if (isLeaving || !hasEntries.current || node.current.querySelector(".fields[inert]")) return close();
+    if (isLeaving || !entered.current || node.current.querySelector(".fields[inert]")) return close();
     node.current.scrollTop = 0;
     return setLeaving(true);
   };
@@ -71,7 +72,7 @@ function Dialog({ title, close, isPanel, children }) {
       "aria-labelledby": id,
       closedby: close ? undefined : "none",
       onInput: ({ target }) => {
-        if (!target.matches("[type=radio], [type=checkbox]")) hasEntries.current = true;
+        if (!target.matches("[type=radio], [type=checkbox]")) entered.current = target;
       },
       onClose: () => {
         if (!node.current) return;
@@ -108,7 +109,16 @@ function Dialog({ title, close, isPanel, children }) {
           h(
             "div",
             { class: "row" },
-            h(Button, { action: async () => setLeaving(false) }, "Keep it"),
+            h(
+              Button,
+              {
+                action: async () => {
+                  entered.current.focus();
+                  setLeaving(false);
+                },
+              },
+              "Keep it",
+            ),
             h(Button, { kind: "danger", action: async () => close() }, "Discard"),
           ),
         ),

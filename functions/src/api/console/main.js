@@ -15,7 +15,7 @@ import { InstallationsPage } from "./installations.js";
 import { hasDrafts } from "./integration_editor.js";
 import { IntegrationPage, IntegrationsPage } from "./integrations.js";
 import { announce, Messages } from "./messages.js";
-import { go, isReturn, link, useAddress } from "./route.js";
+import { go, isReturn, link, useAddress, useTitle } from "./route.js";
 import { Badge, Button, Icon, Notice } from "./ui.js";
 import { UserPage, UsersPage } from "./users.js";
 import { WorkflowPage } from "./workflows.js";
@@ -110,7 +110,7 @@ function Console({ environment, mayChange }) {
   const [section, page] =
     Object.hasOwn(ITEM_PAGES, name ?? "") && item
       ? [ITEM_PAGES[name][0], h(ITEM_PAGES[name][1], { id: item, key: item })]
-      : presentPage(Object.hasOwn(PAGES, name ?? "") ? name : "errors", item);
+      : presentPage(name ?? "errors", item);
   useEffect(() => {
     setMenuOpen(false);
     document.querySelector("main h1")?.focus({ preventScroll: true });
@@ -241,8 +241,19 @@ function Boundary({ children }) {
 }
 
 function presentPage(name, item) {
+  if (!Object.hasOwn(PAGES, name)) return [null, h(UnknownPage)];
   const [, list, single] = PAGES[name];
   return [name, item && single ? h(single, { id: item, key: item }) : h(list)];
+}
+
+function UnknownPage() {
+  useTitle("Page not found");
+  return h(
+    Fragment,
+    {},
+    h("h1", { tabIndex: -1 }, "Page not found"),
+    h("p", {}, h("a", { href: link(["errors"]) }, "Go to the errors")),
+  );
 }
 
 function App() {

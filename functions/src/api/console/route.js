@@ -22,7 +22,9 @@ function parseFragment() {
         return part;
       }
     });
-  return { parts, parameters: Object.fromEntries(new URLSearchParams(parameters)) };
+  // Times that are none are ignored.
+  const isValid = ([name, value]) => !["since", "until"].includes(name) || !Number.isNaN(Date.parse(value));
+  return { parts, parameters: Object.fromEntries([...new URLSearchParams(parameters)].filter(isValid)) };
 }
 
 const address = createStore(parseFragment());

@@ -11,20 +11,23 @@ export { RangeChoice, RangeFields, rangeOf, pagesOf };
 // Time ranges by name, in minutes.
 const RANGES = { "15m": ["15 min", 15], "1h": ["1 h", 60], "24h": ["24 h", 1440], "7d": ["7 d", 10080] };
 
+// Returns the name of the preset in the address, if it exists, or that of the fallback.
+const presetOf = (range, fallback) => (Object.hasOwn(RANGES, range ?? "") ? range : fallback);
+
 // Returns the bounds of a time range for the API: since and until, or those of a preset that ends
 // now.
 function rangeOf({ range, since, until }, fallback) {
   if (since || until) return { since, until };
-  const minutes = Object.hasOwn(RANGES, range ?? fallback) && RANGES[range ?? fallback][1];
+  const [, minutes] = RANGES[presetOf(range, fallback)];
   // Whole minutes: a request for the same range has the same address for a while.
-  return minutes ? { since: new Date(Math.floor(Date.now() / 60000 - minutes) * 60000).toISOString() } : {};
+  return { since: new Date(Math.floor(Date.now() / 60000 - minutes) * 60000).toISOString() };
 }
 
 // Returns what the links of a list need. The range of its pages stays as it is: a preset keeps its
 // name, for the newest page.
 const pagesOf = ({ range, since, until }, present, fallback) => ({
   fallback,
-  range: since || until ? { range, since, until } : { range: range ?? fallback, ...present },
+  range: since || until ? { range, since, until } : { range: presetOf(range, fallback), ...present },
 });
 
 // Presets of the time range, and a custom one.
@@ -36,7 +39,7 @@ function RangeChoice({ parameters, fallback }) {
     card.current?.querySelector("input").focus();
   }, [isOpen]);
   const { since, until } = parameters;
-  const present = since || until ? "custom" : (parameters.range ?? fallback);
+  const present = since || until ? "custom" : presetOf(parameters.range, fallback);
   return h(
     Fragment,
     {},

@@ -89,7 +89,11 @@ function CopyButton({ text, label, children }) {
       kind: children ? "" : "subtle square",
       label: children ? undefined : (label ?? "Copy"),
       action: async () => {
-        await navigator.clipboard.writeText(text);
+        try {
+          await navigator.clipboard.writeText(text);
+        } catch {
+          throw new Error("The browser does not allow this page to copy. Select the text and copy it yourself.");
+        }
         announce("Copied.");
       },
     },
