@@ -67,8 +67,7 @@ function useData(key, load) {
       reloads.delete(reload);
     };
   }, [key]);
-  const setData = (change) =>
-    setState((before) => (before.key === key && before.data ? { ...before, data: change(before.data) } : before));
+  const setData = (data) => setState((before) => (before.key === key && before.data ? { ...before, data } : before));
   const shown = state.key === key ? state : { data: shownBefore.get(key), isLoading: true };
   return { isLoading: false, ...shown, reload, setData };
 }

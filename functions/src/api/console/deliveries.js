@@ -1,9 +1,9 @@
 // Deliveries: those of a destination by status, and those of an error or event by destination.
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
-import { readPage, segment, useSession } from "./api.js";
+import { readPage, useSession } from "./api.js";
 import { useData, useReload } from "./data.js";
-import { useDestinations } from "./destination_store.js";
+import { destinationPath, useDestinations } from "./destination_store.js";
 import { destinationName } from "./names.js";
 import { openReplay, startReplay } from "./replays.js";
 import { changed, link, useAddress } from "./route.js";
@@ -34,7 +34,7 @@ function DeliveryList({ destination, name }) {
   } = useAddress();
   const { destinationId, health, enabled } = destination;
   const load = () =>
-    readPage(`destinations/${segment(destinationId)}/deliveries`, { status, cursor, limit: PAGE_SIZE_OF_DELIVERIES });
+    readPage(`${destinationPath(destinationId)}/deliveries`, { status, cursor, limit: PAGE_SIZE_OF_DELIVERIES });
   const deliveries = useData(`deliveries ${destinationId} ${status} ${cursor ?? ""}`, load);
   const [chosen, setChosen] = useState(new Set());
   useEffect(() => setChosen(new Set()), [status, cursor]);

@@ -1,9 +1,9 @@
 // A destination: its health, and tabs with its deliveries, replays and settings.
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
-import { call, segment, useSession } from "./api.js";
+import { call, useSession } from "./api.js";
 import { usePolling } from "./data.js";
-import { loadDestinations, refreshDestinations, useDestinations } from "./destination_store.js";
+import { destinationPath, loadDestinations, refreshDestinations, useDestinations } from "./destination_store.js";
 import { DeliveryList } from "./deliveries.js";
 import { editDestination } from "./destination_forms.js";
 import { DestinationSettings } from "./destination_settings.js";
@@ -224,7 +224,7 @@ function TestEvent({ destination: { destinationId, verified, verification }, isF
           {
             action: async () => {
               setTest(null);
-              setTest(await call("POST", `destinations/${segment(destinationId)}/test`));
+              setTest(await call("POST", `${destinationPath(destinationId)}/test`));
               await refreshDestinations();
             },
           },

@@ -1,8 +1,8 @@
 // Forms of destinations: creation, and changes of an existing one.
 
 import { Fragment, h, useState } from "./preact.js";
-import { call, segment } from "./api.js";
-import { addDestination, refreshDestinations } from "./destination_store.js";
+import { call } from "./api.js";
+import { addDestination, changeDestination, refreshDestinations } from "./destination_store.js";
 import { Dialog, openDialog, openForm, showSecret } from "./dialogs.js";
 import { Choices, Field, Form } from "./forms.js";
 import { announce } from "./messages.js";
@@ -328,8 +328,7 @@ function editDestination(destination, part) {
         const edited = Object.entries(body(values, form)).filter(
           ([member, value]) => comparable(value) !== comparable(destination[member]),
         );
-        if (edited.length)
-          await call("PATCH", `destinations/${segment(destination.destinationId)}`, Object.fromEntries(edited));
+        if (edited.length) await changeDestination(destination.destinationId, Object.fromEntries(edited));
         close();
         announce("Saved.");
         await refreshDestinations();
@@ -362,9 +361,7 @@ function AccessForm({ destination, close }) {
             submit: "Check and replace",
             secondary,
             send: async (values) => {
-              await call("PATCH", `destinations/${segment(destination.destinationId)}`, {
-                credentials: keysOf(values),
-              });
+              await changeDestination(destination.destinationId, { credentials: keysOf(values) });
               close();
               announce("The new keys are used.");
               await refreshDestinations();

@@ -1,9 +1,9 @@
 // Settings of a destination, and the questions before its secret is rotated or it is deleted.
 
 import { Fragment, h, useState } from "./preact.js";
-import { call, callDelete, segment, useSession } from "./api.js";
+import { call, callDelete, useSession } from "./api.js";
 import { editDestination, FILTER_FIELDS, showWebhookSecret, SUBSCRIPTIONS } from "./destination_forms.js";
-import { refreshDestinations } from "./destination_store.js";
+import { destinationPath, refreshDestinations } from "./destination_store.js";
 import { confirmAction } from "./dialogs.js";
 import { announce } from "./messages.js";
 import { maskedUrl, UserLink, WorkflowLink } from "./names.js";
@@ -32,7 +32,7 @@ function DestinationSettings({ destination, name }) {
     policy,
     trustPolicy,
   } = destination;
-  const path = `destinations/${segment(destinationId)}`;
+  const path = destinationPath(destinationId);
   const edit = (part, title = "Edit") =>
     mayChange && h(Button, { action: async () => editDestination(destination, part) }, title);
   return h(
@@ -197,7 +197,7 @@ function deleteDestination({ destinationId, type, health: { pending } }, name) {
     ),
     action: async () => {
       const isHere = rememberPage();
-      await callDelete(`destinations/${segment(destinationId)}`);
+      await callDelete(destinationPath(destinationId));
       announce(`${name} is deleted.`);
       if (isHere()) go(link(["destinations"]));
       await refreshDestinations();

@@ -1,9 +1,12 @@
 // Destinations of the environment, which several pages show.
 
-import { call, onSignOut, query } from "./api.js";
+import { call, onSignOut, query, segment } from "./api.js";
 import { createStore, useStore } from "./store.js";
 
-export { addDestination, loadDestinations, refreshDestinations, useDestinations };
+export { addDestination, changeDestination, destinationPath, loadDestinations, refreshDestinations, useDestinations };
+
+const destinationPath = (id) => `destinations/${segment(id)}`;
+const changeDestination = (id, changes) => call("PATCH", destinationPath(id), changes);
 
 // All destinations, at most 20: `{list, problem}`; without a list until they are loaded.
 const destinations = createStore({});

@@ -3,7 +3,7 @@
 import { Fragment, h, useEffect } from "./preact.js";
 import { useSession } from "./api.js";
 import { usePolling } from "./data.js";
-import { loadDestinations, useDestinations } from "./destination_store.js";
+import { loadDestinations, refreshDestinations, useDestinations } from "./destination_store.js";
 import { openNewDestination } from "./destination_forms.js";
 import { HealthBadge, HealthText } from "./health.js";
 import { destinationName, maskedUrl } from "./names.js";
@@ -17,7 +17,7 @@ function DestinationsPage() {
   const { mayChange } = useSession();
   useTitle("Destinations");
   useEffect(() => {
-    loadDestinations().catch(() => {});
+    refreshDestinations();
   }, []);
   const live = usePolling(loadDestinations);
   const create =

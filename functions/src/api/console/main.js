@@ -3,7 +3,7 @@
 import { Fragment, h, render, useEffect, useErrorBoundary, useRef, useState } from "./preact.js";
 import { restoreSession, signIn, signOut, useSession } from "./api.js";
 import { refresh, usePolling } from "./data.js";
-import { loadDestinations, useDestinations } from "./destination_store.js";
+import { loadDestinations, refreshDestinations, useDestinations } from "./destination_store.js";
 import { DestinationPage } from "./destination.js";
 import { DestinationsPage } from "./destinations.js";
 import { confirmAction, Dialogs } from "./dialogs.js";
@@ -103,7 +103,7 @@ function Console({ environment, mayChange }) {
   // Pages of destinations follow their health themselves, more closely.
   usePolling(loadDestinations, { first: HEALTH_MS, longest: HEALTH_MS, isActive: parts[0] !== "destinations" });
   useEffect(() => {
-    loadDestinations().catch(() => {});
+    refreshDestinations();
   }, []);
   const failing = list.filter(({ health }) => health.status === "failing").length;
   const [name, item] = parts;

@@ -17,12 +17,14 @@ const NAMED_KINDS = {
 };
 
 // Names by kind and id. A null is the name of something that no longer exists.
-const names = createStore({ users: new Map(), workflows: new Map() });
+const noNames = () => ({ users: new Map(), workflows: new Map() });
+const names = createStore(noNames());
 // Ids that are looked up, and whether the newest of a kind were read.
-let lookups = { users: new Set(), workflows: new Set(), began: new Set() };
+const noLookups = () => ({ users: new Set(), workflows: new Set(), began: new Set() });
+let lookups = noLookups();
 onSignOut(() => {
-  names.value = { users: new Map(), workflows: new Map() };
-  lookups = { users: new Set(), workflows: new Set(), began: new Set() };
+  names.value = noNames();
+  lookups = noLookups();
 });
 
 const useNames = () => useStore(names);

@@ -1,9 +1,9 @@
 // Missed deliveries of a destination that is disabled or fails, and how they are sent afterwards.
 
 import { Fragment, h } from "./preact.js";
-import { call, onSignOut, readPage, segment, useSession } from "./api.js";
+import { onSignOut, readPage, useSession } from "./api.js";
 import { useData, useReload } from "./data.js";
-import { refreshDestinations } from "./destination_store.js";
+import { changeDestination, destinationPath, refreshDestinations } from "./destination_store.js";
 import { confirmAction, openForm } from "./dialogs.js";
 import { Choices, Field } from "./forms.js";
 import { announce } from "./messages.js";
@@ -29,7 +29,7 @@ const forgetUnsent = (destinationId) =>
 async function loadMissed(destinationId) {
   const statuses = ["cancelled", "failed"];
   const pages = await Promise.all(
-    statuses.map((status) => readPage(`destinations/${segment(destinationId)}/deliveries`, { status, limit: COUNTED })),
+    statuses.map((status) => readPage(`${destinationPath(destinationId)}/deliveries`, { status, limit: COUNTED })),
   );
   return pages
     .map(({ data, cursor }, index) => [statuses[index], data.length, Boolean(cursor)])
@@ -148,7 +148,7 @@ function disableDestination({ destinationId, health: { pending } }, name) {
       ),
     ),
     action: async () => {
-      await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: false });
+      await changeDestination(destinationId, { enabled: false });
       announce(`${name} is disabled.`);
       await refreshDestinations();
     },
@@ -158,7 +158,7 @@ function disableDestination({ destinationId, health: { pending } }, name) {
 // Enables a destination, and offers to send what it missed.
 async function enableDestination({ destinationId, disabledAt }, name) {
   const isHere = rememberPage();
-  await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
+  await changeDestination(destinationId, { enabled: true });
   announce(`${name} is enabled.`);
   // However the dialog is closed.
   const since = unsentSince.value.get(destinationId) ?? disabledAt;

@@ -3,7 +3,7 @@
 import { Fragment, h, useState } from "./preact.js";
 import { call, readPage, segment, session, staleError, useSession } from "./api.js";
 import { useData, usePolling } from "./data.js";
-import { refreshDestinations } from "./destination_store.js";
+import { changeDestination, destinationPath, refreshDestinations } from "./destination_store.js";
 import { openForm } from "./dialogs.js";
 import { Choices } from "./forms.js";
 import { announce, openDialogs } from "./messages.js";
@@ -22,14 +22,12 @@ const COUNTING_MS = 8000;
 // Number of replays that were started here, after which lists of replays are loaded again.
 const replayStarts = createStore(0);
 
-const replaysPath = (destinationId) => `destinations/${segment(destinationId)}/replays`;
-
 // Opens the list of replays of a destination.
 const showReplays = (destinationId) => go(link(["destinations", destinationId], { view: "replays" }));
 
 // Starts a replay, and returns its id. With `follows`, waits a while for its end and announces it.
 async function startReplay(destinationId, selection, { follows = false } = {}) {
-  const { replayId } = await call("POST", `destinations/${segment(destinationId)}/replay`, selection);
+  const { replayId } = await call("POST", `${destinationPath(destinationId)}/replay`, selection);
   replayStarts.set(replayStarts.value + 1);
   announce("The replay has started.");
   if (!follows) return replayId;
@@ -84,8 +82,8 @@ async function replayNow({ destinationId, health: { pending } }) {
   if (isHere() && !openDialogs.value.length) showReplays(destinationId);
   await follow(replayId, COUNTING_MS, ({ status, found }) => status !== "running" || found >= pending);
   // Someone may have disabled it meanwhile.
-  const { enabled } = await call("GET", `destinations/${segment(destinationId)}`);
-  if (enabled) await call("PATCH", `destinations/${segment(destinationId)}`, { enabled: true });
+  const { enabled } = await call("GET", destinationPath(destinationId));
+  if (enabled) await changeDestination(destinationId, { enabled: true });
   await refreshDestinations();
 }
 
@@ -98,28 +96,26 @@ function openReplay(destination, name, selected) {
       title: `Replay to ${name}`,
       submit: "Start replay",
       send: async (values, form, close) => {
-        const { kind } = values;
-        const selections = {
-          status: [Object.fromEntries(form.getAll("statuses").map((status) => [status, true]))],
-          range: [{ since: isoTime(values.since), ...(values.until && { until: isoTime(values.until) }) }],
-          selected: count
-            ? [
-                ["errorIds", selected.errorIds],
-                ["eventIds", selected.eventIds],
-              ]
-                .filter(([, ids]) => ids.length)
-                .map(([member, ids]) => ({ [member]: ids }))
-            : [],
-        }[kind];
-        if (kind === "status" && !form.getAll("statuses").length) throw new Error("Choose at least one status.");
         const isHere = rememberPage();
-        await startReplays(selections);
+        await startReplays(selectionsOf(values, form, selected));
         close();
         if (isHere()) showReplays(destination.destinationId);
       },
     },
     h(ReplayFields, { count }),
   );
+}
+
+// Returns what is entered, as requests for replays.
+function selectionsOf({ kind, since, until }, form, selected) {
+  if (kind === "range") return [{ since: isoTime(since), ...(until && { until: isoTime(until) }) }];
+  if (kind === "selected")
+    return Object.entries(selected)
+      .filter(([, ids]) => ids.length)
+      .map(([member, ids]) => ({ [member]: ids }));
+  const statuses = form.getAll("statuses");
+  if (!statuses.length) throw new Error("Choose at least one status.");
+  return [Object.fromEntries(statuses.map((status) => [status, true]))];
 }
 
 function ReplayFields({ count }) {
@@ -175,13 +171,13 @@ function ReplayList({ destinationId }) {
   const {
     parameters: { cursor },
   } = useAddress();
-  const load = () => readPage(replaysPath(destinationId), { limit: 20, cursor });
+  const load = () => readPage(`${destinationPath(destinationId)}/replays`, { limit: 20, cursor });
   const replays = useData(`replays ${destinationId} ${cursor ?? ""} ${useStore(replayStarts)}`, load);
   const isRunning = replays.data?.data.some(({ status }) => status === "running");
   const live = usePolling(
     async () => {
       const page = await load();
-      replays.setData(() => page);
+      replays.setData(page);
       return true;
     },
     { isActive: Boolean(isRunning), key: `${destinationId} ${cursor}` },

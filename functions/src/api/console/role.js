@@ -1,8 +1,7 @@
 // Roles of EventBridge destinations: what they must trust, and a template that creates one.
 
-import { Fragment, h, useState } from "./preact.js";
-import { call, segment } from "./api.js";
-import { refreshDestinations } from "./destination_store.js";
+import { h, useState } from "./preact.js";
+import { changeDestination, refreshDestinations } from "./destination_store.js";
 import { Dialog, openDialog } from "./dialogs.js";
 import { Field, Form } from "./forms.js";
 import { announce } from "./messages.js";
@@ -101,9 +100,7 @@ function openRoleSteps(destination) {
           submit: "Verify and enable",
           secondary: h(Button, { action: close }, "Later"),
           send: async () => {
-            const { verified } = await call("PATCH", `destinations/${segment(destination.destinationId)}`, {
-              enabled: true,
-            });
+            const { verified } = await changeDestination(destination.destinationId, { enabled: true });
             close();
             announce(verified ? "Enabled and verified." : "Enabled, but not verified: see what AWS answered.");
             await refreshDestinations();
@@ -129,20 +126,14 @@ function RoleReplacement({ destination, close, secondary }) {
       submit: "Verify and use",
       secondary,
       send: async (values) => {
-        await call("PATCH", `destinations/${segment(destination.destinationId)}`, {
-          credentials: { roleArn: values.roleArn.trim() },
-        });
+        await changeDestination(destination.destinationId, { credentials: { roleArn: values.roleArn.trim() } });
         close();
         announce("The role is used.");
         await refreshDestinations();
       },
     },
     h(RoleField, { value: roleArn, onInput: (event) => setEntered(event.currentTarget.value.trim()) }),
-    h(
-      Fragment,
-      {},
-      h(RoleCreation, { destination, roleArn: entered || "arn:aws:iam::111122223333:role/tenon-errors" }),
-    ),
+    h(RoleCreation, { destination, roleArn: entered || "arn:aws:iam::111122223333:role/tenon-errors" }),
     h("p", { class: "wide quiet" }, "The present credentials are used until AWS has accepted the role."),
   );
 }
