@@ -148,6 +148,8 @@ class Console:
         with browser.preloaded(SPY):
             browser.resize(1280, 900)
             browser.prefer("light")
+            # Chromium drops entries of a history with 50 of them, and not always the oldest one.
+            browser.cdp("Page.resetNavigationHistory")
             self.load()
             browser.log()
             yield self
