@@ -1,1 +1,1 @@
-"""The rules by which `make restore` decides on each item of a restored table, and copies it."""
+"""The rules with which `make restore` decides on each item of a restored table, and copies it."""

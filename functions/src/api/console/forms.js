@@ -88,8 +88,8 @@ function FilterSelect({ label, name, options, children, ...properties }) {
   );
 }
 
-// A parameter of the address as a text field: a filter of a list, or the id of an item to open. What
-// is being typed is kept until the parameter changes.
+// A parameter of the address as a text field: a filter of a list, or the id of an item to open.
+// What is being typed is kept until the parameter changes.
 function FilterField({ label, name, children, ...properties }) {
   const value = useAddress().parameters[name] ?? "";
   const input = useRef(null);
