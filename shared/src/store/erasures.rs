@@ -93,9 +93,9 @@ impl Listed {
 /// Attributes of a delivery that identify its pending item.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DeliveryRow {
-    pk: String,
-    sk: String,
+struct ErasedDelivery {
+    #[serde(flatten)]
+    key: Key,
     destination_id: DestinationId,
     next_attempt_at: Option<Timestamp>,
 }
@@ -224,14 +224,14 @@ impl Erasures {
             let candidates: Vec<Key> =
                 routes.flat_map(|route| records.iter().map(move |record| keys::delivery(route, *record))).collect();
             // Expired ones too: they lead to items that DynamoDB deletes later.
-            let (rows, unreadable) = self.errors.get_readable::<DeliveryRow>(&candidates).await?;
+            let (erased, unreadable) = self.errors.get_readable::<ErasedDelivery>(&candidates).await?;
             let (mut pending, mut deliveries) = (Vec::new(), unreadable);
-            for DeliveryRow { pk, sk, destination_id, next_attempt_at } in rows {
-                if let (Some(at), Some(record)) = (next_attempt_at, keys::parse_listed_record(&sk)) {
+            for ErasedDelivery { key, destination_id, next_attempt_at } in erased {
+                if let (Some(at), Some(record)) = (next_attempt_at, keys::parse_listed_record(&key.sk)) {
                     let route = Route { environment, destination: destination_id };
                     pending.push(keys::pending_delivery(route, at, record));
                 }
-                deliveries.push(Key { pk, sk });
+                deliveries.push(key);
             }
             // A delivery leads to its pending item, so it is deleted after it.
             self.errors.delete_all(pending).await?;

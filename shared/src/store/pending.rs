@@ -81,7 +81,7 @@ enum Recorded {
 /// State of a delivery.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DeliveryRow {
+struct DeliveryState {
     #[serde(flatten)]
     key: Key,
     status: DeliveryStatus,
@@ -186,9 +186,9 @@ impl PendingDeliveries {
         let by_key: BTreeMap<Key, RecordKey> =
             records.iter().map(|record| (keys::delivery(route, *record), *record)).collect();
         let wanted: Vec<Key> = by_key.keys().cloned().collect();
-        let rows: Vec<DeliveryRow> = self.table.get_all_unexpired(&wanted, Timestamp::now()).await?;
+        let rows: Vec<DeliveryState> = self.table.get_all_unexpired(&wanted, Timestamp::now()).await?;
         let (mut recorded, mut pending) = (BTreeMap::new(), Vec::new());
-        for DeliveryRow { key, status, next_attempt_at } in rows {
+        for DeliveryState { key, status, next_attempt_at } in rows {
             let Some(&record) = by_key.get(&key) else { continue };
             match status {
                 DeliveryStatus::Delivered | DeliveryStatus::Failed => {

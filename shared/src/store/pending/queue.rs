@@ -51,9 +51,9 @@ enum QueueOutcome {
 /// Attributes of a delivery that a replay needs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DeliveryRow {
-    pk: String,
-    sk: String,
+struct StoredDelivery {
+    #[serde(flatten)]
+    key: Key,
     status: DeliveryStatus,
     #[serde(default)]
     next_attempt_at: Option<Timestamp>,
@@ -66,7 +66,7 @@ struct DeliveryRow {
 
 /// Deliveries of the records that a replay queues, as they are stored.
 struct StoredDeliveries {
-    rows: BTreeMap<RecordKey, DeliveryRow>,
+    rows: BTreeMap<RecordKey, StoredDelivery>,
     /// Records whose deliveries are malformed.
     malformed: BTreeSet<RecordKey>,
     /// Readable pending deliveries.
@@ -194,11 +194,10 @@ impl PendingDeliveries {
         let keys: BTreeMap<Key, RecordKey> =
             records.iter().map(|record| (keys::delivery(route, record.key), record.key)).collect();
         let (rows, malformed) =
-            self.table.get_readable::<DeliveryRow>(&keys.keys().cloned().collect::<Vec<_>>()).await?;
+            self.table.get_readable::<StoredDelivery>(&keys.keys().cloned().collect::<Vec<_>>()).await?;
         self.table.delete_all(malformed.clone()).await?;
-        let record_of = |pk: &str, sk: &str| keys.get(&Key { pk: pk.to_owned(), sk: sk.to_owned() }).copied();
-        let rows: BTreeMap<RecordKey, DeliveryRow> =
-            rows.into_iter().filter_map(|row| Some((record_of(&row.pk, &row.sk)?, row))).collect();
+        let rows: BTreeMap<RecordKey, StoredDelivery> =
+            rows.into_iter().filter_map(|row| Some((*keys.get(&row.key)?, row))).collect();
         let malformed = malformed.iter().filter_map(|key| keys.get(key).copied()).collect();
         let pending_keys = rows
             .iter()
@@ -214,7 +213,7 @@ impl PendingDeliveries {
         &self,
         route: Route,
         replay: ReplayId,
-        row: Option<&DeliveryRow>,
+        row: Option<&StoredDelivery>,
         next: &PendingDelivery,
     ) -> Result<Vec<Write>, StoreError> {
         let mut writes = Vec::new();
@@ -224,7 +223,7 @@ impl PendingDeliveries {
         writes.push(Put::new(self.item(route, next)?).into());
         let unchanged = match row {
             None => Condition::item_absent(),
-            Some(DeliveryRow { status, next_attempt_at, .. }) => {
+            Some(StoredDelivery { status, next_attempt_at, .. }) => {
                 let due = match next_attempt_at {
                     None => Condition::absent("nextAttemptAt")
                         .or(Condition::equals("nextAttemptAt", AttributeValue::Null(true))),
