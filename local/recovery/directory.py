@@ -47,12 +47,9 @@ class DirectoryRules(Rules):
         "installation": "revision",
         "integration": "version",
     }
-    # Attributes of a destination's health that describe the work of a drain, or an outage. The
-    # outage may have ended: a destination that fails for five days is disabled.
-    transient = (
-        *("lease", "leasedUntil", "wakeAt", "nextProbeAt", "retryAfter", "failedProbes"),
-        *("outageSince", "failingSince", "consecutiveFailures", "lastFailure"),
-    )
+    # Attributes of a destination's health that describe the work of a drain, or since when there
+    # was no success: a destination is disabled after five days, of which it may have worked some.
+    transient = ("lease", "leasedUntil", "wakeAt", "nextProbeAt", "failedProbes", "retryAfter", "outageSince")
 
     def order(self, item: Item) -> Any:
         kind = text(item, "type")
@@ -131,6 +128,18 @@ class DirectoryRules(Rules):
                 return MISSING if any(self.live.partition(pk, limit=1)) else skipped("completed")
         return None
 
+    def conflict(self, item: Item) -> Verdict | None:
+        match text(item, "type"):
+            case "user":
+                found = [claim for name in claims(item) if (claim := self.live.get(name))]
+                if not all(belongs(claim, "userId", item) for claim in found):
+                    return Verdict(State.CONFLICT, "another user has its name")
+            case "workflow":
+                pointer = self.live.get(self.pointer(item))
+                if pointer and not belongs(pointer, "workflowId", item):
+                    return Verdict(State.CONFLICT, "another workflow has its name")
+        return None
+
     def missing_user(self, item: Item) -> Verdict:
         """Decides on a missing user.
 
@@ -146,10 +155,7 @@ class DirectoryRules(Rules):
         own = [text(self.restored.get(name) or {}, "userId") == text(item, "userId") for name in names]
         if not all(own):
             return Verdict(State.UNKNOWN, "its names are not reserved in the restored table")
-        holders = {text(claim, "userId") for name in names if (claim := self.live.get(name))}
-        if holders - {text(item, "userId")}:
-            return Verdict(State.CONFLICT, "another user has its name")
-        return MISSING if holders else UNDECIDED
+        return MISSING if any(belongs(self.live.get(name), "userId", item) for name in names) else UNDECIDED
 
     def missing_workflow(self, item: Item) -> Verdict:
         """Decides on a missing workflow.
@@ -159,13 +165,8 @@ class DirectoryRules(Rules):
         """
         if deleted := self.deleted(item):
             return deleted
-        lost, installation = bool(self.pointers(item)), self.installation(item)
-        verdict = self.missing_installed(item, installation, lost) if installation else self.owned(item, lost)
-        pointer = self.live.get(self.pointer(item))
-        is_taken = pointer is not None and not belongs(pointer, "workflowId", item)
-        if is_taken and (verdict.is_copied or verdict is UNDECIDED):
-            return Verdict(State.CONFLICT, "another workflow has its name")
-        return verdict
+        lost, installation = self.has_pointer(item), self.installation(item)
+        return self.missing_installed(item, installation, lost) if installation else self.owned(item, lost)
 
     def missing_installed(self, item: Item, key: Key, lost: bool) -> Verdict:
         """Decides on a missing workflow of an installation, which has this key.
@@ -217,7 +218,7 @@ class DirectoryRules(Rules):
         if self.live.get(workflow):
             return True
         restored = self.restored.get(workflow)
-        return restored is not None and bool(self.pointers(restored))
+        return restored is not None and self.has_pointer(restored)
 
     def owned(self, item: Item, lost: bool) -> Verdict:
         """Decides on a missing item of a user."""
@@ -291,39 +292,47 @@ class DirectoryRules(Rules):
         return [put]
 
     def release(self, segment: int) -> int:
-        """Deletes claims of names that a restored user had in the stack, but not at the restore
-        time. A deletion of the user would not find them.
+        """Releases names that a restored user had in the stack, but not at the restore time. A
+        deletion of the user would not find their claims.
         """
         released = 0
         for found in self.live.scan(segment, "nameClaim"):
-            self.live.forget()
-            self.live.load(map(self.user, found))
+            for table in (self.restored, self.live):
+                table.forget()
+                table.load(map(self.user, found))
             for claim in found:
-                user = self.live.get(self.user(claim))
                 if self.stopped.is_set():
                     return released
-                if user is None or not self.is_left_by(claim, user):
-                    continue
-                own = {"condition": "userId = :user", "user": claim["userId"]}
-                unchanged_user = self.live.check(self.user(claim), **unchanged(user, "version"))
                 try:
-                    self.transact([self.live.delete(key_of(claim), **own), unchanged_user])
-                except self.live.dynamodb.exceptions.TransactionCanceledException as error:
-                    if "ConditionalCheckFailed" not in cancellation_codes(error):
-                        raise
-                else:
-                    released += 1
+                    released += self.is_left_over(claim) and self.release_name(claim)
+                except (LookupError, ValueError, TypeError, AttributeError):
+                    # The user is damaged, and keeps its names.
+                    continue
         return released
 
-    def is_left_by(self, claim: Item, user: Item) -> bool:
-        """Whether a claim is of a name that its user does not have.
+    def is_left_over(self, claim: Item) -> bool:
+        """Whether a claim is of a name that its restored user does not have.
 
-        Only if the user has claims of all its names: the canonical form of a name could be another
-        one here than in the API, and a claim in use must not be deleted.
+        The claims of a user that was changed since are in use. The canonical form of a name could
+        be another one here than in the API: the user must have claims of all its names.
         """
-        names = claims(user)
-        own = [belongs(self.live.get(name), "userId", user) for name in names]
-        return key_of(claim) not in names and bool(names) and all(own)
+        user = self.live.get(self.user(claim))
+        if user is None or user != self.restored.get(self.user(claim)) or key_of(claim) in claims(user):
+            return False
+        own = [belongs(self.live.get(name), "userId", user) for name in claims(user)]
+        return len(own) == len(set(names(user))) and all(own)
+
+    def release_name(self, claim: Item) -> bool:
+        """Deletes the claim of a name, unless the claim or its user was changed."""
+        user = self.live.get(self.user(claim)) or {}
+        same = self.live.check(self.user(claim), **unchanged(user, "version"))
+        try:
+            self.transact([self.live.delete(key_of(claim), "userId = :user", user=claim["userId"]), same])
+        except self.live.dynamodb.exceptions.TransactionCanceledException as error:
+            if "ConditionalCheckFailed" not in cancellation_codes(error):
+                raise
+            return False
+        return True
 
     def check_unchanged(self, installation: Key) -> Item:
         """Returns the check that an installation is as it was read."""
@@ -353,6 +362,10 @@ class DirectoryRules(Rules):
     def pointer(self, item: Item) -> Key:
         """Returns the key of the pointer to a workflow."""
         return self.user(item)[0], f"workflow#{text(item, 'name')}"
+
+    def has_pointer(self, workflow: Item) -> bool:
+        """Whether the stack has a pointer to a workflow."""
+        return belongs(self.live.get(self.pointer(workflow)), "workflowId", workflow) or bool(self.pointers(workflow))
 
     def pointers(self, workflow: Item) -> list[Key]:
         """Returns the keys of the pointers to a workflow in the stack, whatever its name was."""
@@ -405,6 +418,9 @@ def claims(user: Item) -> list[Key]:
 
     A damaged address has none.
     """
-    given = [text(user, name) for name in ("username", "email") if "S" in user.get(name, {})]
-    names = {name: None for name in map(canonical, given) if name}
-    return [(f"{environment(user)}#name#{name}", "claim") for name in names]
+    return [(f"{environment(user)}#name#{name}", "claim") for name in dict.fromkeys(names(user)) if name]
+
+
+def names(user: Item) -> list[str | None]:
+    """Returns the canonical forms of a user's names: None for a damaged address."""
+    return [canonical(text(user, name)) for name in ("username", "email") if "S" in user.get(name, {})]

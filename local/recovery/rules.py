@@ -97,10 +97,14 @@ class Rules:
         return None
 
     def release(self, _segment: int) -> int:
-        """Deletes what keeps names reserved that nothing has after a restore, in a segment of the
-        stack's table. Returns the number of deleted items.
+        """Releases names that no item has after a restore, in a segment of the stack's table.
+        Returns their number.
         """
         return 0
+
+    def conflict(self, _item: Item) -> Verdict | None:
+        """Returns a verdict if something else in the stack has a name of an item."""
+        return None
 
     def load(self, items: list[Item]) -> None:
         """Reads the counterparts of items."""
@@ -118,13 +122,17 @@ class Rules:
         found = self.live.get(key_of(item))
         if found is None:
             verdict = self.missing(item) or Verdict(State.UNKNOWN, "unknown type")
-            return MISSING if verdict is UNDECIDED and self.restore_deleted else verdict
+            is_wanted = verdict.is_copied or verdict is UNDECIDED
+            verdict = MISSING if verdict is UNDECIDED and self.restore_deleted else verdict
+            return (is_wanted and self.conflict(item)) or verdict
         if found == item or found == self.copied(item):
             return Verdict(State.EQUAL)
         restored, present = self.order(item), self.order(found)
         if restored == present and self.content(item) != self.content(found):
             return Verdict(State.DAMAGED)
-        return Verdict(State.OLDER if restored > present else State.NEWER)
+        if restored > present:
+            return self.conflict(item) or Verdict(State.OLDER)
+        return Verdict(State.NEWER)
 
     def follow(self, key: Key, name: str) -> Verdict:
         """Returns the verdict on an item to which another one belongs: missing if it exists."""

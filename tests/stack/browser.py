@@ -10,7 +10,7 @@ from typing import Any, Self
 from waiting import wait
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-ESCAPE, TAB, ENTER = "\ue00c", "\ue004", "\ue007"
+ESCAPE, TAB, ENTER, SHIFT = "\ue00c", "\ue004", "\ue007", "\ue008"
 OPTIONS = {
     "args": [
         "--headless",

@@ -655,8 +655,8 @@ def test_unknown_addresses_lead_to_known_ones(console: Console) -> None:
     for page in ("nope", "workflows", "constructor"):
         console.open(f"#/{page}")
         console.see("Page not found")
-        console.click("Go to the errors", "Nothing failed")
-    for parameter in ("range=99y", "range=constructor", "since=foo", "until=foo"):
+        console.click("Go to Errors", "Nothing failed")
+    for parameter in ("range=99y", "range=constructor", "since=foo", "since=1", "until=foo"):
         console.open("#/environment")
         console.see("Embedded modal")
         console.forget()

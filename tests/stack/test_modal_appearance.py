@@ -112,9 +112,9 @@ MISPLACED = """const place = (node, at) => {
 const texts = document.createTreeWalker(document.getElementById("app"), NodeFilter.SHOW_TEXT);
 const found = [];
 while (texts.nextNode()) {
-  const { currentNode: node, length } = { currentNode: texts.currentNode, length: texts.currentNode.length };
+  const { currentNode: node } = texts;
   if (!node.data.endsWith(".") || !/^[\u05d0-\u05ea]/.test(node.data)) continue;
-  found.push([node.parentElement.outerHTML, place(node, length - 1) < place(node, 0)]);
+  found.push([node.parentElement.outerHTML, place(node, node.length - 1) < place(node, 0)]);
 }
 return [found.length, found.filter(([, isLeft]) => !isLeft).map(([html]) => html)];"""
 
@@ -139,6 +139,9 @@ def test_right_to_left_texts_have_their_direction(site: Site, new_environment: N
     site.show(hebrew)
     assert site.browser.run(MISPLACED) == [2, []]
     site.click(hebrew, "Install")
+    # The title stays beside the icon.
+    gap = "const title = document.createRange(); title.selectNodeContents(document.querySelector('h1')); return title.getBoundingClientRect().left - document.querySelector('header .icon').getBoundingClientRect().right"
+    assert 0 < site.browser.run(gap) < 40
     number, misplaced = site.browser.run(MISPLACED)
     assert (number >= 8, misplaced) == (True, [])
     assert (

@@ -145,6 +145,18 @@ def test_back_leads_to_the_place_that_was_left(site: Site, user: User) -> None:
     assert site.browser.run("return document.querySelector('[type=search]').value") == "c"
 
 
+def test_back_leads_to_the_card_in_a_page_in_place_too(site: Site, user: User) -> None:
+    site.browser.resize(360, 300)
+    site.show("Shop", "Chat", inline=True)
+    site.click("Ledger", "Step 1 of 5")
+    site.click("Back", "Calendar")
+    assert site.find("return document.activeElement === buttonOf('Ledger')")
+    in_sight = "const frame = document.querySelector('iframe'); const top = frame.getBoundingClientRect().top + arguments[0]; return top >= 0 && top < innerHeight"
+    top = site.browser.run("return document.activeElement.getBoundingClientRect().top")
+    site.browser.leave_frames()
+    site.browser.wait(in_sight, top)
+
+
 def test_errors_of_deleted_workflows_are_not_shown(site: Site, user: User) -> None:
     user.fail(user.install(), "Status code 401")
     site.show("In the last seven days: 1 error")
@@ -183,7 +195,10 @@ def test_errors_have_hints_counts_and_details(site: Site, user: User) -> None:
     # Once the account is invalid, the view says so once.
     site.show("What went wrong", "The shop limits requests.", view="errors", integrationId="shop")
     described = "return visible('main button').map((button) => document.getElementById(button.getAttribute('aria-describedby')).innerText)"
-    assert site.find(described) == ["Reconnect Shop.", "The shop no longer accepts the token."]
+    assert site.find(described) == [
+        "Shop no longer has access to your account.",
+        "The shop no longer accepts the token.",
+    ]
     assert site.find("return visible('.primary').length") == 0
     site.click("Reconnect", "Shop account no longer works: 401 from the shop")
     site.click("Back", "What went wrong", "The shop limits requests.")

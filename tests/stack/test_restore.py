@@ -696,8 +696,8 @@ def test_pending_deliveries_are_restored_as_cancelled_and_can_be_replayed(restor
     assert any("#user#" in sk for _, sk in lost)
     # The health of the destination was lost with the lease of its drain, in an outage of four days.
     health = restored.items(restored.directory)[restored.health]
-    assert not health.keys() & {"leasedUntil", "outageSince", "consecutiveFailures"}
-    assert "lastFailureAt" in health
+    assert not health.keys() & {"leasedUntil", "outageSince"}
+    assert health.keys() >= {"lastFailureAt", "failingSince", "consecutiveFailures"}
     # Their records are read between the two writes of a copy too.
     rules, items = restored.rules_of_errors(), restored.items(restored.errors)
     for record in {record for key in lost for record in rules.keys_of_records(items[key])}:
@@ -777,9 +777,13 @@ def test_names_that_were_given_since_the_backup_stay_usable(
 ) -> None:
     environment = new_environment()
     call, tables = environment.call, Tables(emulator, stack, "directory", "names-restored")
-    renamed, replaced, owner = (
-        call("POST", "/users", {"username": name}, 201)["userId"] for name in ("renamed", "replaced", "owner")
+    renamed, replaced, owner, older = (
+        call("POST", "/users", {"username": name}, 201)["userId"] for name in ("renamed", "replaced", "owner", "former")
     )
+    damaged = call("POST", "/users", {"email": "damaged@acme.example"}, 201)["userId"]
+    of_older, former = (f"env#{environment.id}#user#{older}", "user"), (f"env#{environment.id}#name#former", "claim")
+    before = {**tables.partition(of_older[0]), **tables.partition(former[0])}
+    call("PATCH", f"/users/{older}", {"username": "latter"})
     workflow, taken = (
         call("POST", "/workflows", {"userId": owner, "name": name}, 201)["workflowId"] for name in ("Alpha", "Gamma")
     )
@@ -791,13 +795,25 @@ def test_names_that_were_given_since_the_backup_stay_usable(
     # These were lost, and created again by others.
     tables.lose([(f"{prefix}#user#{replaced}", "user"), (f"{prefix}#name#replaced", "claim")])
     tables.lose([(f"{prefix}#workflow#{taken}", "workflow"), (f"{prefix}#user#{owner}", "workflow#Gamma")])
+    # As of an earlier restore.
+    for key in (of_older, former):
+        tables.dynamodb.put_item(TableName=tables.live, Item=before[key])
+    tables.lose([(f"{prefix}#name#latter", "claim")])
+    third_user = call("POST", "/users", {"username": "latter"}, 201)["userId"]
+    # A damaged user keeps its names.
+    of_damaged, address = f"{prefix}#user#{damaged}", f"{prefix}#name#damaged@acme.example"
+    [item] = tables.partition(of_damaged).values()
+    tables.dynamodb.put_item(TableName=tables.live, Item={**item, "email": {"NULL": True}})
     other_user = call("POST", "/users", {"username": "Replaced"}, 201)["userId"]
     other_workflow = call("POST", "/workflows", {"userId": owner, "name": "Gamma"}, 201)["workflowId"]
 
     code, output = tables.restore(APPLY="1", DELETED="restore")
 
     assert code == 1, output
-    assert "2 items have a name that something else in the stack has:\n" in output, output
+    assert "3 items have a name that something else in the stack has:\n" in output, output
+    assert f"  user {' '.join(of_older)}\n" in output, output
+    assert f"  user {of_damaged} user\n" in output, output
+    assert tables.partition(address)
     assert f"  user {prefix}#user#{replaced} user\n" in output, output
     assert f"  workflow {prefix}#workflow#{taken} workflow\n" in output, output
     assert "Released 1 names that restored users no longer have.\n" in output, output
@@ -808,10 +824,13 @@ def test_names_that_were_given_since_the_backup_stay_usable(
 
     # As docs/operations.md says.
     call("PATCH", f"/users/{other_user}", {"username": "another"})
+    call("DELETE", f"/users/{third_user}")
+    tables.dynamodb.put_item(TableName=tables.live, Item=item)
     call("DELETE", f"/workflows/{other_workflow}")
     code, output = tables.restore(APPLY="1", DELETED="restore")
     assert code == 0, output
     assert call("GET", "/users/replaced")["userId"] == replaced
+    assert call("GET", "/users/latter")["userId"] == older
     assert call("GET", f"/workflows/{taken}")["name"] == "Gamma"
     tables.dynamodb.delete_table(TableName=tables.restored)
 

@@ -8,7 +8,6 @@ use axum::extract;
 use serde::Serialize;
 use tenon::{
     domain::{
-        access::CallingUser,
         environment::Environment,
         modal::Modal,
         text::{Text, response_bytes},
@@ -25,7 +24,7 @@ use utoipa::ToSchema;
 use crate::api::{
     credentials::CredentialBody,
     installations::{InstallationBody, Parts, ReadParts},
-    users::UserBody,
+    users::{self, UserBody},
     workflows::WorkflowBody,
 };
 
@@ -89,7 +88,8 @@ pub async fn get_session(
     extract::State(state): extract::State<State>,
     _: NoInput,
 ) -> Result<NoStore<Json<Session>>, Problem> {
-    let TokenUser { environment, user: CallingUser { user_id: user, allowed } } = caller;
+    let TokenUser { environment, user: caller } = caller;
+    let (user, allowed) = (caller.user_id, &caller.allowed);
     let limit = if allowed.is_all() { MAX_ITEMS } else { MAX_SEARCHED };
     let (found, user, workflows, credentials, installations) = tokio::try_join!(
         state.environments.get(environment),
@@ -99,6 +99,7 @@ pub async fn get_session(
         state.installations.by_user(environment, user),
     )?;
     let user = user.or_not_found("user")?;
+    users::refuse_disabled(Some(&caller), &user)?;
     let Environment { name, modal, .. } = found.or_not_found("environment")?;
     let catalogue = state.catalogue.all(environment).await?;
     let visible = (!allowed.is_all()).then(|| allowed.credentials(&installations, catalogue.iter()));

@@ -60,7 +60,7 @@ impl Key {
 }
 
 /// List that is spread over several partitions, which distributes writes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ShardedList {
     name: String,
     shards: u32,

@@ -25,6 +25,8 @@ const FILTERS = ["workflowId", "userId", "blockType", "integrationId", "executio
 const UPDATES_UNTIL_RELOAD = 6;
 // Time by which the clock of an engine may be ahead of that of the browser without being wrong.
 const CLOCK_TOLERANCE_MS = 5000;
+// Time after a movement of the pointer, or a key, within which the user may open the row below.
+const USE_MS = 3000;
 const STATUS_CODE = /(?:status|code|HTTP)\D{0,12}([1-5]\d\d)\b/i;
 
 const statusCode = (error) => STATUS_CODE.exec(error)?.[1] ?? "";
@@ -122,8 +124,15 @@ function ErrorsPage() {
   );
 }
 
-// Whether the user points at a row, or has reached it with the keyboard: it must not move away.
-const isRowInUse = () => document.querySelector("main tbody tr:is(:hover, :has(:focus-visible))") !== null;
+let usedAt = 0;
+for (const type of ["pointermove", "keydown"])
+  addEventListener(type, () => {
+    usedAt = Date.now();
+  });
+
+// Whether the user is about to open a row, which must not move away.
+const isRowInUse = () =>
+  Date.now() - usedAt < USE_MS && document.querySelector("main tbody tr:is(:hover, :has(:focus-visible))") !== null;
 
 // Follows the errors that match the filters, and loads the overview and the list again when there
 // are new ones. Returns the state of polling.
@@ -132,8 +141,6 @@ function useNewErrors(overview, list, { filters, range, key, isActive }) {
   const newest = useRef(null);
   const known = useRef(new Set());
   const idleUpdates = useRef(0);
-  // Whether new ones wait until no row is in use.
-  const isHeld = useRef(false);
   useEffect(() => {
     newest.current = null;
     known.current = new Set();
@@ -145,7 +152,7 @@ function useNewErrors(overview, list, { filters, range, key, isActive }) {
     if (problem) throw problem;
     idleUpdates.current = 0;
   };
-  const live = usePolling(
+  return usePolling(
     async (isWanted) => {
       if ((idleUpdates.current += 1) >= UPDATES_UNTIL_RELOAD && !isRowInUse()) {
         await reload();
@@ -168,30 +175,21 @@ function useNewErrors(overview, list, { filters, range, key, isActive }) {
         ? ({ _id }) => known.current.has(_id)
         : ({ createdAt }) => isFromFuture || createdAt <= since;
       const added = errors.filter((found) => !isKnown(found));
-      const news = `${plural(added.length, "new error")}${hasMore ? " or more" : ""}`;
-      isHeld.current = added.length > 0 && isRowInUse();
-      if (isHeld.current) {
-        idleUpdates.current = 0;
-        announce(`${news}, shown when you leave the row.`, 20000);
-        return false;
-      }
       // They are found again if the page cannot show them now.
+      if (added.length && isRowInUse()) {
+        idleUpdates.current = 0;
+        return true;
+      }
       if (added.length) await reload();
       if (!isWanted()) return false;
       known.current = new Set(errors.map(({ _id }) => _id));
       newest.current = latest([since, ...errors.map(({ createdAt }) => createdAt)]);
       if (!added.length) return false;
-      announce(`${news}.`);
+      announce(`${plural(added.length, "new error")}${hasMore ? " or more" : ""}.`);
       return true;
     },
     { isActive, key },
   );
-  useEffect(() => {
-    const release = () => isHeld.current && !isRowInUse() && live.retry();
-    addEventListener("pointerover", release);
-    return () => removeEventListener("pointerover", release);
-  }, []);
-  return live;
 }
 
 // Names of the filters in the address.

@@ -45,12 +45,13 @@ const newIntegration = () => ({ name: "", description: null, icon: null, enabled
 
 // Changes that are not saved yet, by the id of the integration: they survive a look at another
 // page, and a key that is no longer accepted. A sign-out discards them, and so does a sign-in to
-// another environment.
+// another environment or with a key that only reads.
 const drafts = new Map();
 let environmentOfDrafts = null;
 session.subscribe(() => {
-  const { environment, reason } = session.value;
-  if (environment ? environment.environmentId !== environmentOfDrafts : !reason) drafts.clear();
+  const { environment, mayChange, reason } = session.value;
+  const isOther = environment && !(mayChange && environment.environmentId === environmentOfDrafts);
+  if (isOther || !(environment || reason)) drafts.clear();
   if (environment) environmentOfDrafts = environment.environmentId;
 });
 const hasDrafts = () => drafts.size > 0;

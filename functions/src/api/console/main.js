@@ -252,7 +252,7 @@ function UnknownPage() {
     Fragment,
     {},
     h("h1", { tabIndex: -1 }, "Page not found"),
-    h("p", {}, h("a", { href: link(["errors"]) }, "Go to the errors")),
+    h("p", {}, h("a", { href: link(["errors"]) }, "Go to Errors")),
   );
 }
 

@@ -22,8 +22,9 @@ function parseFragment() {
         return part;
       }
     });
-  // Times that are none are ignored.
-  const isValid = ([name, value]) => !["since", "until"].includes(name) || !Number.isNaN(Date.parse(value));
+  // Times that the API would refuse are ignored.
+  const isTime = (value) => /^\d{4}-.*(Z|[+-]\d\d:\d\d)$/i.test(value) && !Number.isNaN(Date.parse(value));
+  const isValid = ([name, value]) => !["since", "until"].includes(name) || isTime(value);
   return { parts, parameters: Object.fromEntries([...new URLSearchParams(parameters)].filter(isValid)) };
 }
 

@@ -58,7 +58,7 @@ function repairOf(workflows, { example: { error }, lastSeen }) {
 const reconnectButton = ({ integrationId }, reconnect, id, name) =>
   button(text("reconnect"), () => reconnect(integrationId), "", { "aria-describedby": id, name });
 
-// Names the integrations whose account does not work. Most of their errors have no other cause.
+// Names the integrations whose account does not work.
 function brokenNotice(groups, reconnect) {
   const workflows = groups.flatMap(workflowsOf);
   const broken = integrationsOf(workflows).filter((integration) => hasInvalidCredential(integration, workflows));
@@ -67,8 +67,8 @@ function brokenNotice(groups, reconnect) {
     return h(
       "li",
       { class: "row" },
-      h("p", { id }, text("attention.account", { account: integration.name })),
-      reconnectButton(integration, reconnect, id, integration.integrationId),
+      h("p", { id }, text("accountBroken", { integration: integration.name })),
+      canInstall() && reconnectButton(integration, reconnect, id, integration.integrationId),
     );
   };
   return broken.length > 0 && h("ul", { class: "notice danger" }, broken.map(row));
@@ -80,7 +80,7 @@ function errorList(errors, reconnect, limit = Infinity) {
   const groups = presentGroups(errors);
   if (groups.length === 0) return h("p", { class: "empty" }, text("noErrors"));
   return [
-    limit === Infinity && canInstall() && brokenNotice(groups, reconnect),
+    limit === Infinity && brokenNotice(groups, reconnect),
     h(
       "ul",
       { class: "errors" },

@@ -71,6 +71,9 @@ async function loadSession() {
   setLanguage([state.options.lang, lang, ...navigator.languages], state.options.texts);
 }
 
+// Integrations of the token that were missing last.
+let warnedOf = "";
+
 async function loadCatalogue() {
   const integrations = [];
   let cursor;
@@ -80,8 +83,9 @@ async function loadCatalogue() {
     ({ cursor } = page);
   } while (cursor);
   state.integrations = new Map(integrations.map((integration) => [integration.integrationId, integration]));
-  const missing = (claims?.integrations ?? []).filter((id) => !state.integrations.has(id));
-  if (missing.length > 0) console.warn(`tenon: integrations of the token are not enabled: ${missing.join(", ")}`);
+  const missing = (claims?.integrations ?? []).filter((id) => !state.integrations.has(id)).join(", ");
+  if (missing && missing !== warnedOf) console.warn(`tenon: integrations of the token are not enabled: ${missing}`);
+  warnedOf = missing;
 }
 
 // Loads the present version of an integration. Returns null if the catalogue does not offer it to

@@ -84,6 +84,7 @@ const DE = {
   formInvalid: "Bitte prüfen Sie die markierten Felder.",
   reloadForm: "Formular neu laden",
   attention: "Diese Integration braucht Ihre Aufmerksamkeit.",
+  accountBroken: "{integration} hat keinen Zugriff mehr auf Ihr Konto.",
   "attention.account": "Verbinden Sie {account} erneut.",
   "attention.connect": "Verbinden Sie {account}.",
   "attention.setting": "Prüfen Sie die Einstellung „{setting}“.",

@@ -83,6 +83,7 @@ const EN = {
   formInvalid: "Please check the marked fields.",
   reloadForm: "Reload the form",
   attention: "This integration needs your attention.",
+  accountBroken: "{integration} no longer has access to your account.",
   "attention.account": "Reconnect {account}.",
   "attention.connect": "Connect {account}.",
   "attention.setting": "Check the setting “{setting}”.",

@@ -84,6 +84,7 @@ const ES = {
   formInvalid: "Revise los campos marcados.",
   reloadForm: "Volver a cargar el formulario",
   attention: "Esta integración requiere su atención.",
+  accountBroken: "{integration} ya no tiene acceso a su cuenta.",
   "attention.account": "Vuelva a conectar {account}.",
   "attention.connect": "Conecte {account}.",
   "attention.setting": "Revise el ajuste «{setting}».",

@@ -84,6 +84,7 @@ const FR = {
   formInvalid: "Veuillez vérifier les champs signalés.",
   reloadForm: "Recharger le formulaire",
   attention: "Cette intégration requiert votre attention.",
+  accountBroken: "{integration} n’a plus accès à votre compte.",
   "attention.account": "Reconnectez {account}.",
   "attention.connect": "Connectez {account}.",
   "attention.setting": "Vérifiez le paramètre « {setting} ».",

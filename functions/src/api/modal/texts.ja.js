@@ -84,6 +84,7 @@ const JA = {
   formInvalid: "印の付いた項目をご確認ください。",
   reloadForm: "フォームを再読み込み",
   attention: "この連携には対応が必要です。",
+  accountBroken: "{integration} はアカウントにアクセスできなくなりました。",
   "attention.account": "{account} を再接続してください。",
   "attention.connect": "{account} を接続してください。",
   "attention.setting": "設定「{setting}」をご確認ください。",

@@ -84,6 +84,7 @@ const PT = {
   formInvalid: "Verifique os campos destacados.",
   reloadForm: "Recarregar o formulário",
   attention: "Esta integração requer sua atenção.",
+  accountBroken: "{integration} não tem mais acesso à sua conta.",
   "attention.account": "Reconecte {account}.",
   "attention.connect": "Conecte {account}.",
   "attention.setting": "Verifique a configuração “{setting}”.",

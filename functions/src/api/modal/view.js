@@ -74,13 +74,20 @@ function show({ title, integration, back, message }, ...content) {
     ],
     h("main", {}, content),
   );
-  // The first action is the one that is needed most.
-  for (const other of [...app.querySelectorAll("main .primary")].slice(1)) other.classList.remove("primary");
+  // The first action is the one that is needed most, or those of the first list.
+  const [first, ...others] = app.querySelectorAll("main .primary");
+  for (const other of others) if (!first.closest("ul")?.contains(other)) other.classList.remove("primary");
   shownTitle = title;
   isReturning = false;
   if (place) {
     scrollTo(0, place.top);
-    app.querySelector(`main button[name="${CSS.escape(place.name)}"]`)?.focus();
+    const left = app.querySelector(`main button[name="${CSS.escape(place.name)}"]`);
+    left?.focus();
+    // The host page scrolls once the frame has the height of this view.
+    if (left && state.options.inline)
+      addEventListener("resize", () => left.matches(":focus") && left.scrollIntoView({ block: "center" }), {
+        once: true,
+      });
   }
   if (!hasShownView) send({ type: "event", name: "ready", detail: {} });
   hasShownView = true;

@@ -51,8 +51,7 @@ pub struct ChangeState {
     outbox: Outbox,
 }
 
-/// Returns the user of a path, if the caller may access it; otherwise 404. A caller that is a
-/// disabled user gets 401: API Gateway caches for 30 seconds that the token was valid.
+/// Returns the user of a path, if the caller may access it; otherwise 404.
 pub(crate) async fn find<A: Access>(
     users: &Users<A>,
     environment: EnvironmentId,
@@ -60,9 +59,16 @@ pub(crate) async fn find<A: Access>(
     user: &UserRef,
 ) -> Result<User, Problem> {
     let found = users.find_as(environment, caller, user).await?.or_not_found("user")?;
-    match found.status {
+    refuse_disabled(caller, &found)?;
+    Ok(found)
+}
+
+/// Refuses a caller that is a disabled user: API Gateway caches for 30 seconds that its token was
+/// valid.
+pub(crate) fn refuse_disabled(caller: Option<&CallingUser>, user: &User) -> Result<(), Problem> {
+    match user.status {
         UserStatus::Disabled if caller.is_some() => Err(Problem::unauthorized()),
-        _ => Ok(found),
+        _ => Ok(()),
     }
 }
 

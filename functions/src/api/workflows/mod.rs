@@ -82,7 +82,9 @@ pub(crate) async fn find<A: Access>(
 ) -> Result<(Workflow, User), Problem> {
     let found = workflows.find_with_owner(environment, caller, id).await?;
     let found = found.filter(|(_, owner)| requested.is_none_or(|user| owner.matches(user)));
-    found.or_not_found("workflow")
+    let (workflow, owner) = found.or_not_found("workflow")?;
+    users::refuse_disabled(caller, &owner)?;
+    Ok((workflow, owner))
 }
 
 impl<A: Access> Stores<A> {
@@ -142,8 +144,7 @@ impl ChangeState {
                 return Ok((owner, workflows.collect()));
             }
             conflicts.retry().await?;
-            let found = users.get(environment, owner.user_id).await?;
-            owner = found.or_not_found("user")?;
+            owner = users::find(users, environment, caller.user.as_ref(), &UserRef::Id(owner.user_id)).await?;
         }
     }
 }

@@ -264,11 +264,19 @@ async fn disabled_user_changes_nothing_while_api_gateway_still_accepts_its_token
     joe.put(&here.path, body).await.is(201);
     here.acme.disable_user(&here.user).await;
 
-    // 403 if API Gateway has asked the authorizer again.
-    let status = joe.put(&here.path, json!({ "settings": { "batch": 50 } })).await.status;
-    assert!([401, 403].contains(&status), "{status}");
+    let workflow = here.workflows().await.remove(0)["workflowId"].as_str().unwrap().to_owned();
+    for refused in [
+        joe.put(&here.path, json!({ "settings": { "batch": 50 } })).await,
+        joe.put(&format!("/workflows/{workflow}/deactivate"), json!({})).await,
+        joe.delete(&here.path).await,
+        joe.get(&format!("/workflows/{workflow}")).await,
+        joe.get("/session").await,
+    ] {
+        // 403 if API Gateway has asked the authorizer again.
+        assert!([401, 403].contains(&refused.status), "{refused:?}");
+    }
     let installed = here.acme.engine.get(&here.path).await.is(200).body;
-    assert_eq!(installed["settings"], json!({ "region": "eu" }));
+    assert_eq!((&installed["settings"], keys(&installed)), (&json!({ "region": "eu" }), vec!["(new)".to_owned()]));
 }
 
 #[tokio::test]
