@@ -267,7 +267,7 @@ async fn disabled_user_changes_nothing_while_api_gateway_still_accepts_its_token
     let workflow = here.workflows().await.remove(0)["workflowId"].as_str().unwrap().to_owned();
     for refused in [
         joe.put(&here.path, json!({ "settings": { "batch": 50 } })).await,
-        joe.put(&format!("/workflows/{workflow}/deactivate"), json!({})).await,
+        joe.put("/workflows/deactivate", json!({ "workflowId": workflow })).await,
         joe.delete(&here.path).await,
         joe.get(&format!("/workflows/{workflow}")).await,
         joe.get("/session").await,
