@@ -368,7 +368,7 @@ class DirectoryRules(Rules):
         return belongs(self.live.get(self.pointer(workflow)), "workflowId", workflow) or bool(self.pointers(workflow))
 
     def pointers(self, workflow: Item) -> list[Key]:
-        """Returns the keys of the pointers to a workflow in the stack, whatever its name was."""
+        """Returns the keys of the pointers to a workflow in the stack, of all names that it had."""
         found = self.live.partition(self.user(workflow)[0], "workflow#")
         return [key_of(pointer) for pointer in found if belongs(pointer, "workflowId", workflow)]
 

@@ -139,7 +139,7 @@ def test_right_to_left_texts_have_their_direction(site: Site, new_environment: N
     site.show(hebrew)
     assert site.browser.run(MISPLACED) == [2, []]
     site.click(hebrew, "Install")
-    # The title stays beside the icon.
+    # The title stays next to the icon.
     gap = "const title = document.createRange(); title.selectNodeContents(document.querySelector('h1')); return title.getBoundingClientRect().left - document.querySelector('header .icon').getBoundingClientRect().right"
     assert 0 < site.browser.run(gap) < 40
     number, misplaced = site.browser.run(MISPLACED)
