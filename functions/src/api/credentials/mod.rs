@@ -62,7 +62,7 @@ pub struct ChangeState {
 
 /// State of the function that opens credential data.
 #[derive(Clone, Debug, FromAws)]
-pub struct StateWithVault {
+pub struct RevealState {
     stores: Stores<ReadOnly>,
     #[aws(vault = "CREDENTIALS_KEY")]
     vault: Vault,

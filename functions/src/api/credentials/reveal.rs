@@ -12,7 +12,7 @@ use tenon::{
 };
 use utoipa::ToSchema;
 
-use super::{StateWithVault, encryption_context};
+use super::{RevealState, encryption_context};
 use crate::api::users;
 
 /// Credential with its decrypted data.
@@ -35,7 +35,7 @@ pub struct RevealedCredential {
         headers(("ETag", description = "entity tag of the data, for If-Match")))))]
 pub async fn reveal_credential(
     caller: Engine,
-    extract::State(StateWithVault { stores, vault }): extract::State<StateWithVault>,
+    extract::State(RevealState { stores, vault }): extract::State<RevealState>,
     Path(user): Path<UserRef>,
     Path(id): Path<CredentialId>,
     _: NoInput,

@@ -50,7 +50,7 @@ async fn functions_open_only_their_connections_at_start() {
         workflows::ChangeState => "GetItem";
         credentials::Stores => "GetItem";
         credentials::ChangeState => "GetItem";
-        credentials::StateWithVault => "DescribeKey GetItem";
+        credentials::RevealState => "DescribeKey GetItem";
         credentials::ChangeStateWithVault => "DescribeKey GetItem";
         session::State => "5*GetItem";
         errors::record::State => "4*GetItem";
