@@ -38,7 +38,7 @@
 //!   request, so a repeated request finds or rewrites its own items.
 //! * A failed condition is a result (`None`, `false` or a typed error), not a [`StoreError`].
 //!   [`StoreError::is_transient`] tells whether a retry may succeed.
-//! * Batch writes return the indices of the items that were not written.
+//! * Batch writes return which items were not written: their indices or keys.
 //! * Lists skip items whose `expiresAt` has passed. Reads of a single item by key return it until
 //!   DynamoDB deletes it, some days later.
 

@@ -258,7 +258,8 @@ impl PendingDeliveries {
     /// and up to `limit` unreadable ones. One query for each of eight partitions.
     pub async fn due(&self, route: Route, by: Timestamp, limit: usize) -> Result<FoundDeliveries, StoreError> {
         let due = Range { high: keys::due_by(by), ..Range::all(TABLE) };
-        let (items, _) = self.table.first_items(&keys::pending_deliveries(route).partitions(), &due, limit).await?;
+        let partitions = keys::pending_deliveries(route).partitions();
+        let (items, _) = self.table.first_items(&partitions, &due, limit).await?;
         let mut found = parse(route, items);
         found.readable.sort_by_key(|pending| pending.next_attempt_at);
         found.readable.truncate(limit);
@@ -270,8 +271,8 @@ impl PendingDeliveries {
     /// of each of eight partitions. One query for each of them.
     pub async fn search(&self, route: Route, from: Timestamp, limit: usize) -> Result<Search, StoreError> {
         let range = Range { low: from.to_string(), ..Range::all(TABLE) };
-        let (items, ends) =
-            self.table.first_items(&keys::pending_deliveries(route).partitions(), &range, limit).await?;
+        let partitions = keys::pending_deliveries(route).partitions();
+        let (items, ends) = self.table.first_items(&partitions, &range, limit).await?;
         let next = ends.iter().filter_map(|sk| Some(keys::parse_pending_delivery(sk)?.0)).min();
         Ok(Search { found: parse(route, items), next })
     }
@@ -279,10 +280,8 @@ impl PendingDeliveries {
     /// Returns a summary of all pending deliveries, due or not. They are not counted if a partition
     /// has 1,000 or more, or over 1 MB. One query for each of eight partitions.
     pub async fn backlog(&self, route: Route) -> Result<Backlog, StoreError> {
-        let (items, ends) = self
-            .table
-            .first_items(&keys::pending_deliveries(route).partitions(), &Range::all(TABLE), MAX_COUNTED)
-            .await?;
+        let partitions = keys::pending_deliveries(route).partitions();
+        let (items, ends) = self.table.first_items(&partitions, &Range::all(TABLE), MAX_COUNTED).await?;
         let FoundDeliveries { readable, unreadable } = parse(route, items);
         let found = [readable, unreadable].concat();
         let earliest_due = found.iter().map(|pending| pending.next_attempt_at).min();
