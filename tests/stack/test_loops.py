@@ -90,6 +90,7 @@ class Backlog:
 
     def __init__(self, emulator: Emulator, stack: Stack, environment: Environment, destination: str) -> None:
         self.dynamodb, self.table = emulator.client("dynamodb"), stack.outputs["ErrorsTable"]
+        self.directory = stack.outputs["DirectoryTable"]
         self.environment, self.destination = environment, destination
 
     def items(self) -> list[dict]:
@@ -105,6 +106,40 @@ class Backlog:
     def is_empty(self) -> bool:
         """Whether everything is delivered."""
         return not self.items()
+
+    def keep_from_drains(self) -> bool:
+        """Acquires the lease as a drain does. Returns `False` if a drain holds it."""
+        now = datetime.now(UTC)
+        try:
+            self.update_health(
+                "SET leasedUntil = :until",
+                "attribute_not_exists(leasedUntil) OR leasedUntil <= :now",
+                {":now": {"S": timestamp(now)}, ":until": {"S": timestamp(now + timedelta(hours=1))}},
+            )
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def let_drains_send(self) -> None:
+        """Releases the lease, and forgets the failures.
+
+        With them, the next success would make everything due.
+        """
+        self.update_health(
+            "SET consecutiveFailures = :none REMOVE nextProbeAt, wakeAt, leasedUntil, recoveredAt",
+            "attribute_exists(leasedUntil)",
+            {":none": {"N": "0"}},
+        )
+
+    def update_health(self, update: str, condition: str, values: dict) -> None:
+        """Updates the health of the destination."""
+        self.dynamodb.update_item(
+            TableName=self.directory,
+            Key={"pk": {"S": f"env#{self.environment.id}#destinations"}, "sk": {"S": f"health#{self.destination}"}},
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            ExpressionAttributeValues=values,
+        )
 
     def spread(self, interval: timedelta) -> None:
         """Makes one delivery due after each interval from now on."""
@@ -144,19 +179,22 @@ def backlog(emulator: Emulator, stack: Stack, environment: Environment, size: in
         made = Backlog(emulator, stack, environment, destination)
         record(environment, size)
         wait_long(lambda: len(made.items()) == size, "all deliveries are pending")
-        # The open circuit keeps the drain from them for five seconds and more.
+        # A result that is recorded later would make everything due.
+        wait_long(functools.partial(is_idle, emulator, stack.outputs["Webhooks"]), "all results are recorded")
+        wait_long(made.keep_from_drains, "no drain is running")
         made.spread(timedelta(seconds=1))
         endpoint.answers[:] = [204]
-        emulator.client("dynamodb").update_item(
-            TableName=stack.outputs["DirectoryTable"],
-            Key={"pk": {"S": f"env#{environment.id}#destinations"}, "sk": {"S": f"health#{destination}"}},
-            # Without failures, which would make everything due with the next success.
-            UpdateExpression="SET consecutiveFailures = :none REMOVE nextProbeAt, wakeAt, leasedUntil",
-            ExpressionAttributeValues={":none": {"N": "0"}},
-        )
+        made.let_drains_send()
         message = {"message": "DrainV1", "environmentId": environment.id, "destinationId": destination}
         emulator.client("sqs").send_message(QueueUrl=stack.outputs["Drains"], MessageBody=json.dumps(message))
         yield made
+
+
+def is_idle(emulator: Emulator, queue: str) -> bool:
+    """Whether all messages of a queue are processed."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = emulator.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+    return all(int(found[name]) == 0 for name in names)
 
 
 @contextlib.contextmanager
