@@ -284,7 +284,8 @@ pub fn sizes() -> String {
     let symbols = setting("TENON_SYMBOLS");
     format!(
         "\n## Size\n\nMegabytes of the binaries for this machine's architecture, and of the archives that are uploaded. `functions/sizes.toml`\n\
-         contains the maximum for each and for packages, which `make package` enforces, and `make check` if there is such a build.\n\n{}\n\n\
+         contains the maximum for most functions, a larger one for those that use EventBridge, and those of packages. `make\n\
+         package` enforces them, and `make check` if there is such a build.\n\n{}\n\n\
          The largest crates in `forward_errors`:\n\n{}\n",
         command_output(&setting("TENON_PYTHON"), &[&script, "table"]),
         command_output(&setting("TENON_PYTHON"), &[&script, "crates", &symbols]),
