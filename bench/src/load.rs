@@ -13,7 +13,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 use tests::{
-    Environment, Tenon, eventually, example_error, setting,
+    Environment, Tenon, eventually, example_error,
     webhook_receiver::{Receiver, Reply},
 };
 
@@ -24,8 +24,7 @@ use crate::{
 
 /// Functions that record and deliver an error, without the name of the stack.
 const FUNCTIONS: [&str; 3] = ["errors-record", "forward-errors", "deliver-webhooks"];
-/// Number of measured rounds of each kind of load. One more comes before them, which starts
-/// processes.
+/// Number of measured rounds of each kind of load. One more comes before them.
 const ROUNDS: usize = 5;
 /// Kinds of load: errors per request, concurrent clients, and requests per round. A single client
 /// sends its next request when the errors of the previous one have arrived, so that each invocation
@@ -63,7 +62,8 @@ pub async fn loads() -> Vec<Load> {
     for (errors, clients, requests) in KINDS {
         let (mut functions, mut totals): ([Vec<f64>; 3], Vec<f64>) = Default::default();
         for round in 0..=ROUNDS {
-            let before = processor_times();
+            // The first round starts the processes.
+            let before = if round == 0 { Default::default() } else { processor_times() };
             let mut ids = HashSet::new();
             let turns = if clients == 1 { requests } else { 1 };
             for _ in 0..turns {
@@ -106,7 +106,7 @@ async fn record(acme: &Environment, path: &str, (errors, clients, requests): (us
 
 /// Returns the processor time of each process of each function.
 fn processor_times() -> [BTreeMap<u32, Duration>; 3] {
-    FUNCTIONS.map(|function| times_of_function(&format!("{}-{function}", setting("STACK"))))
+    FUNCTIONS.map(times_of_function)
 }
 
 /// Returns the processor time that processes have used in between. Those that have ended were idle:

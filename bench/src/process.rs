@@ -13,6 +13,8 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
+use tests::processes;
+
 use crate::{
     aws::Aws,
     runtime::{Runtime, succeeded},
@@ -175,12 +177,7 @@ fn processor_time(id: u32) -> Duration {
 
 /// Returns the processor time of each process of a deployed function.
 pub fn times_of_function(name: &str) -> BTreeMap<u32, Duration> {
-    let variable = format!("AWS_LAMBDA_FUNCTION_NAME={name}");
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let processes = processes.filter_map(|process| {
-        let environment = std::fs::read(process.path().join("environ")).ok()?;
-        let is_of_function = environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes());
-        is_of_function.then(|| process.file_name().to_str()?.parse().ok())?
-    });
-    processes.map(|process| (process, processor_time(process))).collect()
+    let processes = processes::of_function(name);
+    assert!(!processes.is_empty(), "no process of {name} is running");
+    processes.into_iter().map(|process| (process, processor_time(process))).collect()
 }

@@ -169,6 +169,7 @@ async fn measure(functions: &Functions, aws: &Aws, (rate, webhooks, failing): (u
     let last = Instant::now();
     while memory.outstanding() > 0 && last.elapsed() < PATIENCE {
         sleep(PAUSE).await;
+        assert!(!forwarding.is_finished() && !sending.is_finished(), "a function failed");
     }
     let (duration, used) = (start.elapsed(), processes.each_ref().map(Process::processor_time));
     let at_end = processes.each_ref().map(Process::memory);

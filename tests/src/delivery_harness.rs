@@ -21,18 +21,20 @@ use tenon::{
         first_attempts::FirstAttemptSender,
         forward::Forwarder,
         guard::EgressRules,
-        queues::{DrainRequest, FirstAttempts, Queue, parse},
+        queues::{DrainRequest, FirstAttempts, Queue, ReplayStep, parse},
         recorder::DeliveryRecorder,
         senders::Senders,
         webhook::{WebhookSender, new_secret, seal_secret},
     },
     domain::{
         delivery::Route,
-        destination::{AwsCredentials, BusAccess, Destination, EventBridge, Filter, Target, Verification, errors_only},
+        destination::{Destination, Filter, Target, Verification, errors_only},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
+        event_bus::{AwsCredentials, BusAccess, EventBridge},
         health::Health,
         id::{DestinationId, EnvironmentId, UserId, WorkflowId},
         names::Names,
+        replay::Replay,
         request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser, User},
@@ -388,6 +390,11 @@ fn stream_record(error: &ErrorLog, index: usize) -> Value {
     record["dynamodb"]["NewImage"] = image.collect();
     record["dynamodb"]["SequenceNumber"] = json!((index + 1).to_string());
     record
+}
+
+/// Returns the message of the first step of a replay.
+pub fn first_step(environment_id: EnvironmentId, replay: &Replay) -> ReplayStep {
+    ReplayStep::ReplayStepV1 { environment_id, replay_id: replay.replay_id, position: None }
 }
 
 /// Returns the ids of errors, sorted and without duplicates.

@@ -21,6 +21,7 @@ pub mod events;
 pub mod faulty_aws;
 mod intercepted;
 pub mod keys;
+pub mod processes;
 pub mod random;
 pub mod stack;
 pub mod table_items;

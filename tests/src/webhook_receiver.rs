@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -24,6 +25,10 @@ pub struct Received {
     pub body: String,
     /// Number of the connection, from 0.
     pub connection: usize,
+    /// Time at which the request was complete.
+    pub at: Instant,
+    /// Whether the endpoint has answered with a status of success.
+    pub is_accepted: bool,
 }
 
 impl Received {
@@ -110,9 +115,10 @@ impl Receiver {
         self.received.lock().unwrap().clone()
     }
 
-    /// Returns the ids of the received errors, sorted and without duplicates.
+    /// Returns the ids of the accepted errors, sorted and without duplicates.
     pub fn ids(&self) -> Vec<String> {
-        let mut ids: Vec<String> = self.received().iter().map(Received::id).collect();
+        let mut ids: Vec<String> =
+            self.received().iter().filter(|request| request.is_accepted).map(Received::id).collect();
         ids.sort();
         ids.dedup();
         ids
@@ -129,10 +135,16 @@ impl Receiver {
     async fn serve(&self, mut stream: TcpStream, connection: usize) -> Option<()> {
         let mut buffer = Vec::new();
         loop {
-            let request = read_request(&mut stream, &mut buffer, connection).await?;
+            let mut request = read_request(&mut stream, &mut buffer, connection).await?;
             let behavior = self.behavior.lock().unwrap().clone();
             let reply = behavior(&request);
-            self.received.lock().unwrap().push(request);
+            // Before the response, whose receipt a test may wait for.
+            request.is_accepted = matches!(reply, Reply::Status(200..=299, _) | Reply::Endless);
+            let index = {
+                let mut received = self.received.lock().unwrap();
+                received.push(request);
+                received.len() - 1
+            };
             match reply {
                 Reply::Status(status, headers) => {
                     let answer = format!("HTTP/1.1 {status} X\r\n{headers}content-length: 4\r\n\r\nsaid");
@@ -141,6 +153,7 @@ impl Receiver {
                 Reply::Stall => {
                     let mut barrier = self.barrier.subscribe();
                     barrier.wait_for(|open| *open).await.ok()?;
+                    self.received.lock().unwrap()[index].is_accepted = true;
                     stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n").await.ok()?;
                 }
                 Reply::Close => return None,
@@ -183,5 +196,5 @@ async fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: 
     }
     let body = String::from_utf8_lossy(&buffer[end + 4..end + 4 + length]).into_owned();
     buffer.drain(..end + 4 + length);
-    Some(Received { line, headers, body, connection })
+    Some(Received { line, headers, body, connection, at: Instant::now(), is_accepted: false })
 }

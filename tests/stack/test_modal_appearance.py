@@ -177,6 +177,8 @@ def test_theme_is_checked_and_applied(site: Site, user: User) -> None:
     palettes += [{"radius": 25}, {"radius": -1}, None, []]
     # The contrast of a palette is checked with the defaults of its absent colors.
     palettes += [{"text": "#777777", "radius": 3}, {"background": "#000000"}]
+    light = {"surface": "#777777", "accent": "#eeeeee", "mutedText": "#999999", "danger": "#ff9999"}
+    palettes += [{name: color} for name, color in light.items()]
     themes = [*({"light": palette} for palette in palettes), "blue", "", 0, False, ["dark"], {"print": {}}]
     site.browser.log()
     site.run("for (const theme of arguments[0]) modal.setTheme(theme)", themes)

@@ -8,8 +8,5 @@ use super::messages;
 
 /// Performs the next step of a replay.
 pub async fn replay_step(replayer: Replayer, event: SqsEvent) -> Result<SqsBatchResponse, Diagnostic> {
-    messages::handle_each(event, async |ReplayStep::ReplayStepV1 { environment_id, replay_id }: &ReplayStep| {
-        replayer.step(*environment_id, *replay_id).await
-    })
-    .await
+    messages::handle_each(event, async |step: &ReplayStep| replayer.run(step).await).await
 }

@@ -2732,6 +2732,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Busy"];
         };
     };
     getConsole: {
@@ -2762,6 +2763,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Busy"];
         };
     };
     listCredentialsOfUser: {
@@ -3475,6 +3477,15 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["Unauthorized"];
             403: components["responses"]["Forbidden"];
+            /** @description User not found. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
@@ -3761,6 +3772,7 @@ export interface operations {
             };
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Busy"];
         };
     };
     getOpenapi: {
@@ -3793,6 +3805,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Busy"];
         };
     };
     getReplay: {
@@ -3919,6 +3932,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Busy"];
         };
     };
     getTenonJs: {
@@ -3949,6 +3963,7 @@ export interface operations {
             400: components["responses"]["Malformed"];
             429: components["responses"]["TooManyRequests"];
             500: components["responses"]["Internal"];
+            503: components["responses"]["Busy"];
         };
     };
     exchangeTicket: {

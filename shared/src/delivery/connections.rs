@@ -15,10 +15,8 @@ use crate::{
     domain::{
         defect::Defect,
         delivery::Route,
-        destination::{
-            AwsCredentials, BusAccess, BusName, Destination, EventBridge, Region, Target, Verification,
-            least_privilege_policy,
-        },
+        destination::{Destination, Target, Verification},
+        event_bus::{AwsCredentials, BusAccess, BusName, EventBridge, Region, least_privilege_policy},
         patch::Patch,
         role::{Principal, RoleArn},
         secret::{Sealed, Secret},

@@ -32,8 +32,20 @@ impl DrainScheduler {
         Ok(())
     }
 
-    /// Sends the message only, for callers that have already recorded the wake-up. One message.
-    pub async fn enqueue(&self, route: Route, at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    /// Sends the message of a wake-up that is already recorded. One message, and one write if it
+    /// cannot be sent.
+    pub async fn enqueue_recorded(&self, route: Route, at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+        let sent = self.enqueue(route, at, now).await;
+        if sent.is_err()
+            && let Err(error) = self.health_store.forget_wakeup(route, at).await
+        {
+            // The sweep sends the message when it is overdue.
+            tracing::warn!(error = %ErrorChain(&error), "failed to forget drain wake-up");
+        }
+        sent
+    }
+
+    async fn enqueue(&self, route: Route, at: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         self.queue.send(&route.destination.to_string(), &DrainRequest::new(route), at, now).await
     }
 }

@@ -30,8 +30,9 @@ use super::senders::{Sender, failed_to_decrypt, milliseconds_since};
 use crate::{
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
-        destination::{self, AwsCredentials, BusAccess, BusName, Destination, EventBridge, Target},
+        destination::{Destination, Target},
         error_log::ErrorLog,
+        event_bus::{self, AwsCredentials, BusAccess, BusName, EventBridge},
         id::EnvironmentId,
         record::Record,
         timestamp::Timestamp,
@@ -184,7 +185,7 @@ fn access_keys(AwsCredentials { access_key_id, secret_access_key, session_token 
 }
 
 /// Returns the configuration of a call with a customer's credentials.
-fn customer(region: &destination::Region, credentials: Credentials) -> config::Builder {
+fn customer(region: &event_bus::Region, credentials: Credentials) -> config::Builder {
     config::Builder::new().region(Region::new(region.as_str().to_owned())).credentials_provider(credentials)
 }
 

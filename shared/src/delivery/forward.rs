@@ -54,8 +54,8 @@ pub struct Forwarder {
 
 impl Forwarder {
     /// Makes the first attempt for every record of the batch and every EventBridge bus that accepts
-    /// it, and enqueues first attempts for webhooks. Returns the lowest sequence number whose
-    /// record was not processed. Lambda retries the batch from there, for up to 20 hours, then
+    /// it, and enqueues first attempts for webhooks, and for buses whose results could not be
+    /// stored. Returns the lowest sequence number whose record was not processed. Lambda retries the batch from there, for up to 20 hours, then
     /// sends its position to the failure queue. A record may therefore be sent twice. A malformed
     /// destination is logged and skipped; its records must be replayed. Fails if the event is not
     /// that of a stream.
@@ -65,7 +65,8 @@ impl Forwarder {
     /// AWS calls: one query per environment. Per bus one `PutEvents` per ten records or 250 KB, at
     /// most one KMS call, and the calls of the recorder. One `SendMessageBatch` per ten messages to
     /// webhooks, each of up to ten records to one of them; the calls of the recorder for a webhook
-    /// that defers first attempts. One message per unreadable record.
+    /// that defers first attempts. One `SendMessageBatch` per ten messages for results that could
+    /// not be stored. One message per unreadable record.
     pub async fn forward(&self, event: &str) -> Result<DynamoDbEventResponse, serde_json::Error> {
         let event: StreamEvent<'_> = serde_json::from_str(event)?;
         let mut unprocessed = Vec::new();
@@ -129,8 +130,11 @@ impl Forwarder {
             }
             running.push(self.forward_to_destination(route, destination, health, &records));
         }
-        let (mut unprocessed, unforwarded) = tokio::join!(self.enqueue(&messages), join_all(running));
-        unprocessed.extend(unforwarded.into_iter().flatten());
+        let (mut unprocessed, unrecorded) = tokio::join!(self.enqueue(&messages), join_all(running));
+        // Lambda would repeat the whole batch, for all destinations. A message is repeated alone.
+        let messages: Vec<FirstAttempts> =
+            unrecorded.iter().flat_map(|(route, records)| messages_of(*route, records)).collect();
+        unprocessed.extend(self.enqueue(&messages).await);
         let unprocessed = records.iter().filter(|record| unprocessed.contains(&record.record.key()));
         unprocessed.map(|record| record.sequence_number.clone()).collect()
     }
@@ -145,26 +149,27 @@ impl Forwarder {
     }
 
     /// Forwards records to a bus, or makes their deliveries to a webhook pending, which defers
-    /// first attempts. Returns the records that were not processed.
+    /// first attempts. Returns the destination with the records whose results were not stored.
     async fn forward_to_destination(
         &self,
         route: Route,
         destination: &Destination,
         health: &Health,
         records: &[StreamRecord],
-    ) -> BTreeSet<RecordKey> {
+    ) -> (Route, Vec<RecordKey>) {
         let batch = Batch::first_attempts(route, destination, health, accepted(destination, records));
         // The pipeline checks deferral again, slightly later. If the backoff ends in between, the
         // EventBridge sender skips webhooks, so the delivery still becomes pending.
         let keys = batch.keys();
-        match pipeline::run(&self.eventbridge, &self.recorder.of(route), batch).await {
+        let unrecorded = match pipeline::run(&self.eventbridge, &self.recorder.of(route), batch).await {
             Ok(processed) => processed.unrecorded,
             Err(error) => {
                 let Route { environment, destination } = route;
                 tracing::error!(error = %ErrorChain(&error), %environment, %destination, "failed to make first attempts");
                 keys
             }
-        }
+        };
+        (route, unrecorded.into_iter().collect())
     }
 }
 
@@ -187,10 +192,14 @@ fn accepted<'a>(destination: &Destination, records: &'a [StreamRecord]) -> impl 
 /// Returns the messages that request the first attempts to a webhook.
 fn first_attempts(route: Route, webhook: &Destination, records: &[StreamRecord]) -> Vec<FirstAttempts> {
     let keys: Vec<RecordKey> = accepted(webhook, records).map(Record::key).collect();
-    let messages = keys.chunks(MAX_RECORDS_PER_MESSAGE).map(|keys| FirstAttempts::FirstAttemptsV1 {
+    messages_of(route, &keys).collect()
+}
+
+/// Returns the messages that request the first attempts for records to a destination.
+fn messages_of(route: Route, records: &[RecordKey]) -> impl Iterator<Item = FirstAttempts> {
+    records.chunks(MAX_RECORDS_PER_MESSAGE).map(move |keys| FirstAttempts::FirstAttemptsV1 {
         environment_id: route.environment,
         destination_id: route.destination,
         records: keys.to_vec(),
-    });
-    messages.collect()
+    })
 }

@@ -18,6 +18,7 @@ use crate::{
         delivery::Route,
         id::{DestinationId, EnvironmentId, ReplayId},
         record::RecordKey,
+        replay::ReplayPosition,
         timestamp::Timestamp,
     },
     logs::ErrorChain,
@@ -28,7 +29,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all_fields = "camelCase")]
 pub enum FirstAttempts {
-    /// First attempts to one webhook.
+    /// First attempts to one webhook. Or to a bus, if the forwarder could not store their results:
+    /// they become pending.
     FirstAttemptsV1 {
         /// Environment of the destination and the records.
         environment_id: EnvironmentId,
@@ -79,6 +81,9 @@ pub enum ReplayStep {
         environment_id: EnvironmentId,
         /// Replay.
         replay_id: ReplayId,
+        /// Position of the step. If the replay has left it, the message is superseded.
+        #[serde(default)]
+        position: Option<ReplayPosition>,
     },
 }
 

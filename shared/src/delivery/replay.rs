@@ -14,7 +14,7 @@ use crate::{
         delivery::{DeliveryStatus, Route},
         destination::Destination,
         health::Health,
-        id::{EnvironmentId, ReplayId},
+        id::EnvironmentId,
         record::{RecordId, RecordRef},
         replay::{ReplayPosition, ReplaySelection, ReplayStatus},
         timestamp::Timestamp,
@@ -66,18 +66,20 @@ struct SelectedRecords {
 }
 
 impl Replayer {
-    /// Executes the next step of a replay and enqueues its successor. A step may stop anywhere and
+    /// Executes a step of a replay and enqueues its successor, unless the replay has left the
+    /// position of the step: so messages of a replay do not multiply. A step may stop anywhere and
     /// may run twice: a delivery knows the replays that queued it, so each record is queued and
     /// counted once. A replay that cannot be read, or whose destination cannot, waits for the
-    /// sweep.
+    /// sweep, and so does one whose step stopped before it had enqueued its successor.
     ///
     /// AWS calls: two reads; one query for a time range, one query per id, or one query
     /// for each of eight partitions and one per delivery for deliveries by status; two
     /// `BatchGetItem` and one transaction per 33 records; up to four writes and two messages.
-    pub async fn step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
-        match self.readable_step(environment, id).await {
+    pub async fn run(&self, step: &ReplayStep) -> Result<(), StoreError> {
+        match self.step(step).await {
             // A repetition of the message would fail too.
             Err(StoreError::Malformed(error)) => {
+                let ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id, .. } = step;
                 tracing::error!(error = %ErrorChain(&*error), %environment, replay = %id, "unreadable replay or destination");
                 metrics::emit(&[(Metric::UnreadableItems, 1)]);
                 Ok(())
@@ -86,9 +88,11 @@ impl Replayer {
         }
     }
 
-    /// Executes the next step of a replay like [`Self::step`]. Fails if the replay or its
-    /// destination cannot be read.
-    async fn readable_step(&self, environment: EnvironmentId, id: ReplayId) -> Result<(), StoreError> {
+    /// Executes a step of a replay like [`Self::run`]. Fails if the replay or its destination
+    /// cannot be read.
+    async fn step(&self, step: &ReplayStep) -> Result<(), StoreError> {
+        let ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id, position } = step;
+        let (environment, id) = (*environment, *id);
         let Some(replay) = self.replays.get(environment, id).await? else {
             return Ok(());
         };
@@ -103,6 +107,9 @@ impl Replayer {
             (ReplayStatus::Cancelled, Some(_)) => return self.wake_for_cancelled(route).await,
             (ReplayStatus::Cancelled, None) | (ReplayStatus::Done, _) => return Ok(()),
         };
+        if *position != replay.position {
+            return Ok(());
+        }
         let position = replay.position.clone().unwrap_or(ReplayPosition { part: 0, after: None });
         let found = match &replay.selection {
             ReplaySelection::Range { since, until } => {
@@ -139,17 +146,17 @@ impl Replayer {
         // Before the drain is scheduled, because it updates the same item.
         let advanced = self.replays.advance(environment, &replay, found.next.as_ref()).await?;
         tracing::info!(%environment, replay = %id, found = count, more, "replay step completed");
-        if let Some(before) = before {
-            self.wake(route, &before, now).await?;
-        }
-        // If another run has already executed this step, that run enqueues the successor. If it
-        // stopped before, its own message is delivered again. So messages of the same replay do not
-        // multiply.
-        if more && advanced {
-            let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id };
+        let woken = match before {
+            Some(before) => self.wake(route, &before, now).await,
+            None => Ok(()),
+        };
+        // If another run has already executed this step, that run enqueues the successor. It is
+        // enqueued also if the drain could not be woken: a repetition of this message would not.
+        if let Some(next) = found.next.filter(|_| advanced) {
+            let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id, position: Some(next) };
             self.steps.send(&environment.to_string(), &step, now, now).await?;
         }
-        Ok(())
+        woken
     }
 
     /// Schedules a drain for what a replay queued before it was cancelled. A former drain may have

@@ -76,8 +76,9 @@ impl Sweep {
         let now = Timestamp::now();
         let running = self.replays.running(MAX_SCANNED).await?;
         let stalled = running.iter().filter(|replay| replay.updated_at + REPLAY_GRACE <= now);
-        let woken = wake_all(stalled.map(async |RunningReplay { environment_id, replay_id, .. }| {
-            let step = ReplayStep::ReplayStepV1 { environment_id: *environment_id, replay_id: *replay_id };
+        let woken = wake_all(stalled.map(async |replay| {
+            let RunningReplay { environment_id, replay_id, position, updated_at: _ } = replay.clone();
+            let step = ReplayStep::ReplayStepV1 { environment_id, replay_id, position };
             self.steps.send(&environment_id.to_string(), &step, now, now).await
         }))
         .await;

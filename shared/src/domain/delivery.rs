@@ -427,6 +427,9 @@ mod tests {
 
     #[test]
     fn twelve_attempts_take_77_6_hours() {
+        let (minute, hour) = (60, 60 * 60);
+        let waits = [5, 5 * minute, 30 * minute, 2 * hour, 5 * hour, 10 * hour];
+        assert_eq!(RETRY_SCHEDULE_SECS.to_vec(), [&waits[..], &[12 * hour; 5]].concat());
         let seconds = RETRY_SCHEDULE_SECS.iter().sum::<u32>();
         assert_eq!((RETRY_SCHEDULE_SECS.len() + 1, (f64::from(seconds) / 360.0).round()), (12, 776.0));
         assert_eq!(MAX_PENDING_AGE, Duration::from_secs(u64::from(seconds) * 11 / 10));

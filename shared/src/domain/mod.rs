@@ -1,7 +1,7 @@
 //! Domain types and rules. No I/O.
 //!
 //! Every other layer builds on these types. A type with constraints, such as [`names::Email`] or
-//! [`destination::Region`], can only be constructed by parsing or conversion, so that a value of it
+//! [`event_bus::Region`], can only be constructed by parsing or conversion, so that a value of it
 //! is always valid. Parsing errors carry the message that the API shows to its caller.
 //!
 //! * [`access`]: what user tokens may do, and with which integrations
@@ -10,11 +10,12 @@
 //! * [`credential`]: metadata of the credentials of users
 //! * [`defect`]: reasons why parts of a request cannot be accepted
 //! * [`delivery`]: delivery attempts, their outcomes and the retry schedule
-//! * [`destination`]: EventBridge buses and webhooks, and what each receives
+//! * [`destination`]: destinations, and the records that each receives
 //! * [`email`]: email addresses, also internationalized ones
 //! * [`environment`]: environments, the unit of isolation
 //! * [`error_log`]: errors of workflow executions
 //! * [`event`]: changes of users and of what they own
+//! * [`event_bus`]: Amazon EventBridge buses of customers, and the access to them
 //! * [`fingerprint`]: digest that groups similar errors
 //! * [`form`]: fields of credentials and settings, and the values that they accept
 //! * [`health`]: circuit, backoff and backlog of a destination
@@ -52,6 +53,7 @@ pub mod email;
 pub mod environment;
 pub mod error_log;
 pub mod event;
+pub mod event_bus;
 pub mod fingerprint;
 pub mod form;
 pub mod health;

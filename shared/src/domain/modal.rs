@@ -329,18 +329,19 @@ mod tests {
 
     #[test]
     fn each_low_contrast_is_named() {
-        let light =
-            Palette { background: "#777777".parse().ok(), accent: "#eeeeee".parse().ok(), ..Palette::default() };
-        let found = Palettes { light: Some(light), dark: None }.low_contrasts();
-        let found: Vec<_> = found.iter().map(|low| (low.palette, low.text, low.behind)).collect();
+        let found = |light: Palette| {
+            let found = Palettes { light: Some(light), dark: None }.low_contrasts();
+            found.into_iter().map(|low| (low.palette, low.text, low.behind)).collect::<Vec<_>>()
+        };
+        let color = |text: &str| Some(text.parse::<Color>().unwrap());
+        let accent = Palette { accent: color("#eeeeee"), ..Palette::default() };
+        assert_eq!(found(accent), [("light", "onAccent", "accent")]);
+        let surface = Palette { surface: color("#777777"), ..Palette::default() };
+        assert_eq!(found(surface), [("light", "text", "surface")]);
+        let background = Palette { background: color("#777777"), ..Palette::default() };
         assert_eq!(
-            found,
-            [
-                ("light", "onAccent", "accent"),
-                ("light", "text", "background"),
-                ("light", "mutedText", "background"),
-                ("light", "danger", "background"),
-            ]
+            found(background),
+            [("light", "text", "background"), ("light", "mutedText", "background"), ("light", "danger", "background"),]
         );
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     arn::Arn,
     delivery::Route,
-    destination::{BusName, Region},
+    event_bus::{BusName, Region},
     text::string_newtype,
 };
 

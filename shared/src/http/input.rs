@@ -452,7 +452,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::{
-            destination::AccessKeyId,
+            event_bus::AccessKeyId,
             id::WorkflowId,
             names::Email,
             secret::Secret,

@@ -99,9 +99,11 @@ impl Cacheable {
 }
 
 /// Headers of JSON that any cache may store for five minutes.
-pub const JSON_FOR_FIVE_MINUTES: [(HeaderName, HeaderValue); 2] = [
+pub const JSON_FOR_FIVE_MINUTES: [(HeaderName, HeaderValue); 3] = [
     (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
     (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+    // API Gateway adds the CORS headers if the request has an origin.
+    (header::VARY, HeaderValue::from_static("Origin")),
 ];
 
 /// 200 with a JSON body and the ETag of a revision, for a later `If-Match`.

@@ -197,6 +197,13 @@ impl HealthStore {
         self.0.update(update).await.map(|_| ())
     }
 
+    /// Forgets the wake-up of this time, whose message could not be sent, so that the next failure
+    /// or the sweep schedules another. One write.
+    pub async fn forget_wakeup(&self, route: Route, at: Timestamp) -> Result<(), StoreError> {
+        let update = Update::of(&keys::health(route)).remove("wakeAt").remove("nextDueAt");
+        self.0.update(update.when(Condition::equals("wakeAt", text(at)))).await.map(|_| ())
+    }
+
     /// Acquires the lease of a destination. Returns none if another drain holds it or the
     /// destination has no health item. One write.
     pub async fn acquire_lease(

@@ -35,6 +35,9 @@ pub struct RunningReplay {
     pub replay_id: ReplayId,
     /// Time of its last step, or of its creation.
     pub updated_at: Timestamp,
+    /// Position of its next step.
+    #[serde(default)]
+    pub position: Option<ReplayPosition>,
 }
 
 impl Replays {

@@ -32,7 +32,7 @@ use tenon::{
         credentials::{Credentials, SealedCredential},
         deliveries::Deliveries,
         erasures::{Erasure, Erasures},
-        errors::{ErrorQuery, ErrorScope, Errors},
+        errors::{ErrorQuery, ErrorScope, Errors, MAX_GROUPED},
         events::Outbox,
         installations::{InstallationChange, Installations, Leftovers},
         integrations::Integrations,
@@ -358,7 +358,7 @@ async fn operations_consume_the_documented_capacity() {
         recorded = record(100, &format!("{}{}", "w".repeat(300), rand::random::<u64>())).await;
     }
     units.take();
-    let groups = errors.groups(environment, &ErrorQuery::default(), 5000).await.unwrap().groups;
+    let groups = errors.groups(environment, &ErrorQuery::default(), MAX_GROUPED).await.unwrap().groups;
     assert_eq!(groups.iter().map(|group| group.count).sum::<usize>(), 5000);
     measure("group 5,000 errors");
 

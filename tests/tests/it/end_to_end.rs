@@ -1,6 +1,8 @@
 //! End to end through the deployed template: an error recorded by an engine arrives on the
 //! customer's EventBridge bus.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tenon::domain::timestamp::Timestamp;
@@ -14,7 +16,10 @@ async fn recorded_error_arrives_on_the_customers_bus() {
     let bus = Bus::new().await;
     acme.create_bus_destination(&bus.name).await;
 
-    let id = acme.record_error(&workflow, "Error: Request failed with status code 403").await;
+    let mut recorded = example_error("Error: Request failed with status code 403");
+    recorded["createdAt"] = json!(Timestamp::now() - Duration::from_secs(60 * 60));
+    let id = acme.engine.post(&format!("/workflows/{workflow}/errors"), recorded).await.is(202);
+    let id = id.body["ids"][0].clone();
     let event = bus.wait_for_errors(1).await.remove(0);
 
     assert_eq!(event["source"], "tenon.errors");

@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tenon::domain::destination::AwsCredentials;
+use tenon::domain::event_bus::AwsCredentials;
 use tests::{
     bus::Bus,
     delivery_harness::{DeliveryHarness, stream_event},
@@ -26,7 +26,8 @@ struct Function {
 impl Function {
     fn start(name: &str) -> Self {
         // The Runtime API needs its own port.
-        let (port, api) = (free_port(), free_port());
+        let port = free_port();
+        let api = std::iter::repeat_with(free_port).find(|api| *api != port).unwrap();
         let process = Command::new(setting("TENON_RIE"))
             .args(["--runtime-interface-emulator-address", &format!("127.0.0.1:{port}")])
             .args(["--runtime-api-address", &format!("127.0.0.1:{api}")])

@@ -7,8 +7,9 @@ use tenon::{
     delivery::connections::NewTarget,
     domain::{
         delivery::Route,
-        destination::{BusName, Destination, MAX_SUBSCRIPTIONS, Region, errors_only},
+        destination::{Destination, MAX_SUBSCRIPTIONS, errors_only},
         event::Subscription,
+        event_bus::{BusName, Region},
         health::Health,
         request_seed::RequestSeed,
         role::Principal,

@@ -3,7 +3,7 @@
 use tenon::{
     delivery::connections::NewAccess,
     domain::{
-        destination::{AccessKeyId, AwsCredentials},
+        event_bus::{AccessKeyId, AwsCredentials},
         role::RoleArn,
         secret::Secret,
     },

@@ -5,8 +5,9 @@ use tenon::{
     delivery::connections::Connections,
     domain::{
         delivery::{Attempt, RETRY_SCHEDULE_SECS, Route},
-        destination::{BusAccess, BusName, Destination, EventBridge, Filter, Region, Target, Verification},
+        destination::{Destination, Filter, Target, Verification},
         event::Subscription,
+        event_bus::{BusAccess, BusName, EventBridge, Region},
         health::{Circuit, Health},
         id::{DestinationId, EnvironmentId},
         role::{ExternalId, Principal, RoleArn},

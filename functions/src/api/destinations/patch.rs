@@ -13,8 +13,9 @@ use tenon::{
     },
     domain::{
         delivery::Route,
-        destination::{BusName, Destination, Filter, MAX_SUBSCRIPTIONS, Region, Target},
+        destination::{Destination, Filter, MAX_SUBSCRIPTIONS, Target},
         event::Subscription,
+        event_bus::{BusName, Region},
         health::Health,
         id::DestinationId,
         patch::Patch,

@@ -142,7 +142,7 @@ pub async fn start_replay(
         let replay = Replay::new(replay_id, id, selection, seed.at);
         replays.create(caller.environment, &replay).await?;
     }
-    let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id };
+    let step = ReplayStep::ReplayStepV1 { environment_id: caller.environment, replay_id, position: None };
     let now = Timestamp::now();
     // The replay exists, so that a failure here must not make the caller start another one.
     if let Err(error) = steps.send(&caller.environment.to_string(), &step, now + start_delay, now).await {

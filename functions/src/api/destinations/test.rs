@@ -9,7 +9,8 @@ use tenon::{
     delivery::{connections::Connections, eventbridge::check::Checked, senders::Senders},
     domain::{
         delivery::{Attempt, Outcome, Route},
-        destination::{BusAccess, Destination, EventBridge, Target, Verification},
+        destination::{Destination, Target, Verification},
+        event_bus::{BusAccess, EventBridge},
         id::DestinationId,
         role::RoleArn,
         timestamp::Timestamp,

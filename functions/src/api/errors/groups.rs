@@ -155,15 +155,16 @@ const BARS: i64 = 60;
 /// Counts times in equal parts of a range. Times outside of it, by rounding or because they are
 /// ahead of the clock, count in the first or last part.
 fn histogram(since: Timestamp, until: Timestamp, times: &[Timestamp]) -> Vec<Bar> {
-    let (start, length) = (since.milliseconds(), until.milliseconds().saturating_sub(since.milliseconds()));
-    let part = (length / BARS).max(1);
+    // A part has at least a millisecond.
+    let length = until.milliseconds().saturating_sub(since.milliseconds()).max(BARS);
     let bar = |number: i64| {
-        let start = since + Duration::from_millis(u64::try_from(number * part).unwrap_or_default());
-        Bar { start, count: 0 }
+        // The first millisecond of the part.
+        let from_start = u64::try_from(number * length).unwrap_or_default().div_ceil(BARS.unsigned_abs());
+        Bar { start: since + Duration::from_millis(from_start), count: 0 }
     };
     let mut bars: Vec<Bar> = (0..BARS).map(bar).collect();
     for time in times {
-        let number = ((time.milliseconds() - start) / part).clamp(0, BARS - 1);
+        let number = ((time.milliseconds() - since.milliseconds()) * BARS / length).clamp(0, BARS - 1);
         if let Some(bar) = usize::try_from(number).ok().and_then(|number| bars.get_mut(number)) {
             bar.count += 1;
         }
@@ -188,6 +189,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn times_are_counted_in_parts_of_equal_length(since in any::<u32>(), length in 60u32..=100_000, at in 0u32..100_000) {
+            let (since, at) = (Timestamp::from_seconds(since), at % length);
+            let bars = histogram(since, since + Duration::from_millis(length.into()), &[since + Duration::from_millis(at.into())]);
+            let starts: Vec<i64> = bars.iter().map(|bar| bar.start.milliseconds() - since.milliseconds()).collect();
+            let counted = bars.iter().position(|bar| bar.count == 1).unwrap();
+            prop_assert_eq!(counted, starts.partition_point(|start| *start <= at.into()) - 1);
+            let ends = starts[1..].iter().copied().chain([length.into()]);
+            let lengths: Vec<i64> = starts.iter().zip(ends).map(|(start, end)| end - start).collect();
+            prop_assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 1, "{lengths:?}");
+        }
+
         #[test]
         fn every_time_is_counted_once(since in any::<u32>(), length in 1u32..=u32::MAX, times in prop::collection::vec(any::<u32>(), 0..50)) {
             let since = Timestamp::from_seconds(since);

@@ -124,7 +124,7 @@ pub async fn list_installations_of_user(
 /// page with a `cursor` can be empty.
 #[utoipa::path(get, path = "/installations", tag = "installations",
     security(("apiKey" = ["manage"]), ("apiKey" = ["engine"]), ("userToken" = [])), params(InstallationFilters, PageParams),
-    responses((status = 200, body = List<InstallationBody>)))]
+    responses((status = 200, body = List<InstallationBody>), (status = 404, description = "user not found")))]
 pub async fn list_installations(
     caller: AnyCaller,
     extract::State(state): extract::State<State>,

@@ -134,7 +134,7 @@ const COMMON_ERRORS: [CommonError; 13] = [
         name: "Busy",
         description: "AWS throttles or is unavailable. Retry after `Retry-After`.",
         formats: &[FUNCTION, GATEWAY],
-        applies: |operation, reads_body| is_protected(operation) || reads_body,
+        applies: |_, _| true,
     },
 ];
 

@@ -102,8 +102,8 @@ pub async fn update_user(
     let mut conflicts = Conflicts::new("user");
     loop {
         let before = super::find(&users, caller.environment, None, &user).await?;
-        if_match.check_revision(revision(&before))?;
         let after = updated(&before, body.clone(), metadata_change)?;
+        if_match.check_revision(revision(&before))?;
         if after == before {
             return Ok(revised(before));
         }

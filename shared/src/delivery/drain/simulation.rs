@@ -11,17 +11,26 @@ use std::{
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
-use super::*;
-use crate::domain::{
-    delivery::{Attempt, DeliveryStatus, Failure, Outcome, RETRY_SCHEDULE_SECS},
-    destination::{BusAccess, EventBridge, Filter, Target, Verification, errors_only},
-    error_log::{ErrorIdentity, NewError, WorkflowRef},
-    health::{AUTO_DISABLE_AFTER, DISABLED_FAILING, DISABLED_GONE, HealthUpdate},
-    id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
-    record::{Record, RecordRef},
-    request_seed::RequestSeed,
+use super::{batch::BATCH_SIZE, *};
+use crate::{
+    delivery::{
+        pipeline::{self, Batch, Stage},
+        recorder::AttemptedBatch,
+    },
+    domain::{
+        delivery::{
+            Attempt, DeliveryStatus, Disposition, Failure, Outcome, PendingDelivery, RETRY_SCHEDULE_SECS, Settlement,
+        },
+        destination::{Filter, Target, Verification, errors_only},
+        error_log::{ErrorIdentity, NewError, WorkflowRef},
+        event_bus::{BusAccess, EventBridge},
+        health::{AUTO_DISABLE_AFTER, Circuit, DISABLED_FAILING, DISABLED_GONE, HealthUpdate},
+        id::{DestinationId, EnvironmentId, ErrorId, UserId, WorkflowId},
+        record::{Record, RecordRef},
+        request_seed::RequestSeed,
+    },
+    store::health::BacklogCount,
 };
-use crate::{delivery::recorder::AttemptedBatch, store::health::BacklogCount};
 
 /// Behavior of the receiver.
 #[derive(Clone, Copy, Debug, PartialEq)]

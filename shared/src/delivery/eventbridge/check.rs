@@ -17,7 +17,8 @@ use super::{
 };
 use crate::domain::{
     delivery::{Failure, Outcome, Route},
-    destination::{AwsCredentials, BusName, EventBridge, Region, Verification},
+    destination::Verification,
+    event_bus::{AwsCredentials, BusName, EventBridge, Region},
     id::EnvironmentId,
     role::RoleArn,
 };

@@ -1,7 +1,7 @@
 //! Access keys of destinations, under encryption.
 
 use crate::{
-    domain::{delivery::Route, destination::AwsCredentials, secret::Sealed},
+    domain::{delivery::Route, event_bus::AwsCredentials, secret::Sealed},
     vault::{Context, Vault, VaultError},
 };
 

@@ -16,7 +16,7 @@ use crate::{
     delivery::senders::milliseconds_since,
     domain::{
         delivery::{Attempt, Failure, Outcome, Route},
-        destination::EventBridge,
+        event_bus::EventBridge,
         role::{ExternalId, RoleArn},
         timestamp::Timestamp,
     },

@@ -30,7 +30,7 @@ async fn only_public_documents_are_served_without_valid_credentials() {
 #[tokio::test]
 async fn jwks_is_cacheable_for_five_minutes_and_has_an_etag() {
     let set = Api::anonymous().get("/.well-known/jwks.json").await.is(200);
-    assert_eq!(set.header("cache-control"), "public, max-age=300");
+    assert_eq!((set.header("cache-control"), set.header("vary")), ("public, max-age=300", "Origin"));
     let again = Api::anonymous().request("GET", "/.well-known/jwks.json").header("if-none-match", set.header("etag"));
     send(again).await.is(304);
     let other = Api::anonymous().request("GET", "/.well-known/jwks.json").header("if-none-match", "\"other\"");

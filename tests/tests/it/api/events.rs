@@ -44,6 +44,10 @@ async fn events_reach_only_the_destinations_that_want_them() {
     let body_of = json!({ "type": "webhook", "url": filtered.url, "events": ["workflow.*", "user.*", "error"],
         "filter": { "integrationId": ["shopify"], "blockType": ["none"] } });
     acme.backend.post("/destinations", body_of).await.is(201);
+    let errors_of_shopify = Receiver::new().await;
+    let body_of =
+        json!({ "type": "webhook", "url": errors_of_shopify.url, "filter": { "integrationId": ["shopify"] } });
+    let for_shopify = acme.backend.post("/destinations", body_of).await.is(201).text("destinationId");
     let bus = Bus::new().await;
     let mut on_bus = tests::bus_settings(&bus.name);
     on_bus["events"] = json!(["workflow.created"]);
@@ -55,18 +59,32 @@ async fn events_reach_only_the_destinations_that_want_them() {
     let of_shopify = json!({ "userId": user, "name": "Shopify orders", "integrationId": "shopify" });
     let of_shopify = acme.backend.post("/workflows", of_shopify).await.is(201).body;
     let error = acme.record_error(&own, "Error").await;
+    let error_of_shopify = acme.record_error(of_shopify["workflowId"].as_str().unwrap(), "Error").await;
     acme.disable_user(&user).await;
 
     let has = async |receiver: &Receiver, expected: &[&str]| {
         eventually(&format!("{expected:?}"), async || (types(receiver) == expected).then_some(())).await;
     };
-    has(&for_errors, &["error"]).await;
+    has(&for_errors, &["error", "error"]).await;
     let twice = ["workflow.created", "workflow.created", "workflow.deactivated", "workflow.deactivated"];
     has(&for_workflows, &twice).await;
-    has(&for_one_type, &["credential.created", "error"]).await;
+    has(&for_one_type, &["credential.created", "error", "error"]).await;
     // The user has no integration, and the block type applies to errors only.
     has(&filtered, &["workflow.created", "workflow.deactivated"]).await;
-    assert_eq!(for_errors.ids(), [error]);
+    let mut both = [error, error_of_shopify.clone()];
+    both.sort();
+    assert_eq!(for_errors.ids(), both);
+    has(&errors_of_shopify, &["error"]).await;
+    assert_eq!(errors_of_shopify.ids(), [error_of_shopify]);
+    // A replay selects as the filter does.
+    let since = json!({ "since": "2026-01-01T00:00:00Z" });
+    let replay = acme.backend.post(&format!("/destinations/{for_shopify}/replay"), since).await.is(202);
+    let path = format!("/replays/{}", replay.text("replayId"));
+    let done = eventually("the replay is done", async || {
+        Some(acme.backend.get(&path).await.is(200).body).filter(|replay| replay["status"] == "done")
+    })
+    .await;
+    assert_eq!((&done["found"], &done["delivered"]), (&json!(1), &json!(1)));
 
     // A request carries the event as the API shows it.
     let received = for_workflows.received();
@@ -102,7 +120,7 @@ async fn events_reach_only_the_destinations_that_want_them() {
     // Everything else has arrived meanwhile.
     assert_eq!(
         (types(&for_errors), types(&for_workflows)),
-        (vec!["error".to_owned()], twice.map(str::to_owned).to_vec())
+        (vec!["error".to_owned(); 2], twice.map(str::to_owned).to_vec())
     );
 }
 
@@ -172,7 +190,8 @@ async fn events_are_listed_by_their_filters_in_their_environment_only() {
     let (acme, other) = (tenon.environment().await, tenon.environment().await);
     let (joe, jim) = (acme.create_user("joe@acme.example").await, acme.create_user("jim@acme.example").await);
     let orders = acme.create_workflow(&joe, "Orders").await;
-    acme.create_workflow(&jim, "Stock").await;
+    let of_shopify = json!({ "userId": jim, "name": "Stock", "integrationId": "shopify" });
+    acme.backend.post("/workflows", of_shopify).await.is(201);
     acme.backend.put("/workflows/deactivate", json!({ "userId": joe, "workflowId": orders })).await.is(200);
     let count = async |filters: &str| {
         let page = acme.backend.get(&format!("/events?{filters}")).await.is(200).body;
@@ -184,7 +203,8 @@ async fn events_are_listed_by_their_filters_in_their_environment_only() {
         (&format!("userId={joe}"), 2),
         ("userId=joe@acme.example&type=workflow.created", 1),
         (&format!("workflowId={orders}"), 2),
-        ("integrationId=shopify", 0),
+        ("integrationId=shopify", 1),
+        ("integrationId=none", 0),
         ("until=2026-01-01T00:00:00Z", 0),
         ("since=2026-01-01T00:00:00Z&skip=1&sortOrder=asc", 2),
     ] {

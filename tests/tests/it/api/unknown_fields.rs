@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tests::{Answer, Api, Tenon, send};
+use tests::{Answer, Api, Environment, Tenon, send};
 
 /// Public documents, which ignore unknown parameters: mail tools append some to links.
 const IGNORE_PARAMETERS: [&str; 6] =
@@ -57,6 +57,18 @@ impl Operation {
     fn has_body(&self) -> bool {
         !["GET", "DELETE"].contains(&self.method.as_str())
     }
+
+    /// Returns a caller that may request the operation.
+    fn caller<'a>(&self, acme: &'a Environment, token: &'a Api) -> &'a Api {
+        let allows = |scheme: &Value| self.security.as_array().unwrap().contains(scheme);
+        if allows(&json!({ "apiKey": ["manage"] })) {
+            &acme.backend
+        } else if allows(&json!({ "apiKey": ["engine"] })) {
+            &acme.engine
+        } else {
+            token
+        }
+    }
 }
 
 /// Returns the detail of the error at a pointer.
@@ -71,20 +83,10 @@ async fn every_operation_rejects_unknown_members_and_parameters() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
     let token = Api::new(acme.user_token(&user).await);
-    let caller = |operation: &Operation| {
-        let allows = |scheme: &Value| operation.security.as_array().unwrap().contains(scheme);
-        if allows(&json!({ "apiKey": ["manage"] })) {
-            &acme.backend
-        } else if allows(&json!({ "apiKey": ["engine"] })) {
-            &acme.engine
-        } else {
-            &token
-        }
-    };
     let mut wrong = Vec::new();
     let (mut parameters, mut members) = (0, 0);
     for operation in operations().into_iter().filter(|operation| !operation.is_public()) {
-        let (method, api) = (operation.method.as_str(), caller(&operation));
+        let (method, api) = (operation.method.as_str(), operation.caller(&acme, &token));
         for path in [operation.path(), operation.malformed_path()] {
             let answer = send(api.request(method, &format!("{path}?surplus=1"))).await;
             if (answer.status, detail(&answer, "/surplus")) != (422, "unknown parameter") {
@@ -103,6 +105,25 @@ async fn every_operation_rejects_unknown_members_and_parameters() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(parameters > 80 && members > 30, "{parameters} {members}");
+}
+
+#[tokio::test]
+async fn bodies_of_get_and_delete_are_ignored() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let token = Api::new(acme.user_token(&user).await);
+    let mut methods = BTreeSet::new();
+    for operation in operations().into_iter().filter(|operation| !operation.has_body()) {
+        let (method, path) = (operation.method.as_str(), operation.path());
+        let request = || operation.caller(&acme, &token).request(method, &path);
+        let without = send(request()).await;
+        for body in ["{\"surplus\": 1}", "{", ""] {
+            let with = send(request().header("content-type", "text/plain").body(body)).await;
+            assert_eq!(with.status, without.status, "{method} {path}: {}", with.body);
+        }
+        methods.insert(operation.method);
+    }
+    assert_eq!(methods, ["DELETE", "GET"].map(str::to_owned).into());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Users: batches, lists, lookup by name, updates and preconditions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
@@ -248,6 +248,12 @@ async fn reasons_to_refuse_a_request_are_named_in_order() {
     change(&acme.engine, "nobody", invalid.clone()).await.is_problem(403, "forbidden");
     change(&acme.backend, "nobody", invalid).await.is_problem(422, "validation");
     change(&acme.backend, "nobody", taken.clone()).await.is_problem(404, "not-found");
+    // Only with the pairs of the user are these too many.
+    let pairs = |from: usize, to: usize| -> Value {
+        json!({ "metadata": (from..to).map(|n| (format!("k{n}"), "v".into())).collect::<BTreeMap<_, String>>() })
+    };
+    acme.backend.patch(&format!("/users/{joe}"), pairs(0, 50)).await.is(200);
+    change(&acme.backend, &joe, pairs(50, 51)).await.is_problem(422, "validation").names(&["/metadata"]);
     change(&acme.backend, &joe, taken.clone()).await.is_problem(412, "precondition-failed");
     acme.backend.patch(&format!("/users/{joe}"), taken).await.is_problem(409, "user-exists");
     acme.backend.get(&format!("/users/{jim}")).await.is(200);

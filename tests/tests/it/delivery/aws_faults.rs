@@ -26,8 +26,9 @@ use tenon::{
     },
     domain::{
         delivery::{Attempt, Failure, Outcome, PendingDelivery, Route},
-        destination::{AwsCredentials, BusAccess, EventBridge, Target, Verification},
+        destination::{Target, Verification},
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef, truncate},
+        event_bus::{AwsCredentials, BusAccess, EventBridge},
         id::{DestinationId, EnvironmentId, ErrorId, ReplayId, UserId, WorkflowId},
         names::Names,
         record::{Record, RecordKey},

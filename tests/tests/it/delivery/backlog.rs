@@ -1,15 +1,33 @@
-//! Isolation of destinations from a long backlog of another one, and of pending deliveries from
-//! unreadable items.
+//! Backlogs: isolation of destinations from a long backlog of another one, and of pending deliveries
+//! from unreadable items; calls of AWS that fail while deliveries become pending or are drained.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-use tenon::domain::{delivery::Route, destination::AwsCredentials, health::Circuit};
+use serde_json::json;
+use tenon::{
+    delivery::drain::Drains,
+    domain::{delivery::Route, event_bus::AwsCredentials, health::Circuit},
+    start::{FromAws, connect},
+    store::Table,
+};
 use tests::{
-    delivery_harness::{DeliveryHarness, ids},
-    eventually, keys, setting,
+    delivery_harness::{DeliveryHarness, ids, stream_event},
+    eventually,
+    faulty_aws::failing,
+    keys, setting,
     table_items::{Item, load, query},
     webhook_receiver::{Receiver, Reply},
 };
+
+/// Stores a bus with keys that AWS refuses.
+async fn create_refusing_bus(harness: &DeliveryHarness) -> Route {
+    let credentials = AwsCredentials {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned().into(),
+        session_token: None,
+    };
+    harness.create_bus("errors", &credentials).await
+}
 
 #[tokio::test]
 async fn backlog_of_5000_does_not_delay_other_destinations() {
@@ -46,13 +64,7 @@ async fn backlog_of_5000_does_not_delay_other_destinations() {
 #[tokio::test]
 async fn record_that_is_twice_in_a_batch_of_the_stream_becomes_one_pending_delivery() {
     let harness = DeliveryHarness::new().await;
-    // AWS refuses these keys.
-    let credentials = AwsCredentials {
-        access_key_id: "AKIAIOSFODNN7EXAMPLE".parse().unwrap(),
-        secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned().into(),
-        session_token: None,
-    };
-    let bus = harness.create_bus("errors", &credentials).await;
+    let bus = create_refusing_bus(&harness).await;
     let errors = harness.record_errors(2).await;
     // One was erased and recorded again before the stream was read.
     harness.forward(&[errors[0].clone(), errors[1].clone(), errors[0].clone()]).await;
@@ -94,4 +106,39 @@ async fn unreadable_items_fail_alone_in_the_drain() {
     let failed: BTreeSet<String> = failed.map(|item| item["errorId"].as_s().unwrap().clone()).collect();
     assert_eq!(failed, ids(&errors[..2]).into_iter().collect());
     assert_eq!(harness.health(route).await.pending, 0);
+}
+
+#[tokio::test]
+async fn bus_results_that_cannot_be_stored_are_queued_and_delay_no_other_destination() {
+    let harness = DeliveryHarness::new().await;
+    let bus = create_refusing_bus(&harness).await;
+    let errors = harness.record_errors(12).await;
+    let (config, fails) = failing(&harness.aws, "BatchWriteItem");
+    let mut forwarder = harness.forwarder.clone();
+    forwarder.recorder.pending.table = Table::new(&config, setting("ERRORS_TABLE"));
+
+    let event = stream_event(&errors, 0).to_string();
+    let answer = serde_json::to_value(forwarder.forward(&event).await.unwrap()).unwrap();
+    assert_eq!(answer, json!({ "batchItemFailures": [] }));
+    assert_eq!(harness.count_delivery_items(bus, &errors).await, 0);
+
+    fails.store(false, Ordering::SeqCst);
+    let working = harness.start_workers();
+    eventually("the deliveries are pending", async || (harness.health(bus).await.pending == 12).then_some(())).await;
+    harness.stop();
+    working.await.unwrap();
+}
+
+#[tokio::test]
+async fn wake_up_that_could_not_be_sent_is_forgotten() {
+    let harness = DeliveryHarness::new().await;
+    let receiver = Receiver::with_behavior(|_| Reply::Status(500, "")).await;
+    let route = harness.create_webhook(&receiver.url).await;
+    let errors = harness.record_errors(1).await;
+    harness.seed_backlog(route, &errors, 1).await;
+    let (config, _) = failing(&harness.aws, "SendMessage");
+    let drains = connect(&config, Drains::from_aws).await.unwrap();
+    drains.run(route).await.unwrap_err();
+    let health = harness.health(route).await;
+    assert_eq!((health.pending, health.wake_at), (1, None));
 }

@@ -2,21 +2,24 @@
 //! destination at least once.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::atomic::Ordering,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use futures_util::FutureExt;
-
 use serde_json::{Value, json};
 use tests::{
     Environment, Tenon,
     delivery_harness::{DeliveryHarness, ids},
-    eventually, example_error, setting,
+    eventually, example_error, processes, setting,
     webhook_receiver::{Receiver, Reply},
 };
+
+/// Time after which a stalled request is given up.
+const STALLED_FOR: Duration = Duration::from_secs(15);
 
 /// Returns the failing behaviors of receivers.
 fn failing() -> Vec<(&'static str, Reply)> {
@@ -34,22 +37,11 @@ fn failing() -> Vec<(&'static str, Reply)> {
 /// Kills the processes of a function of this stack, as if its machine had failed. Returns their
 /// number.
 fn kill(function: &str) -> usize {
-    // Other tests run at the same time, on stacks of the same name.
-    let wanted = [
-        format!("AWS_LAMBDA_FUNCTION_NAME=tenon-{function}"),
-        format!("AWS_ENDPOINT_URL={}", setting("AWS_ENDPOINT_URL")),
-    ];
-    let mut killed = 0;
-    for process in std::fs::read_dir("/proc").unwrap().flatten() {
-        let environment = std::fs::read(process.path().join("environ")).unwrap_or_default();
-        let variables: HashSet<&[u8]> = environment.split(|byte| *byte == 0).collect();
-        if wanted.iter().all(|variable| variables.contains(variable.as_bytes())) {
-            let pid = process.file_name().into_string().unwrap();
-            let done = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
-            killed += usize::from(done.success());
-        }
-    }
-    killed
+    let is_killed = |process: &u32| {
+        let mut command = std::process::Command::new("kill");
+        command.args(["-9", &process.to_string()]).status().unwrap().success()
+    };
+    processes::of_function(function).into_iter().filter(is_killed).count()
 }
 
 /// Records errors while function processes are killed. Returns the ids of the errors.
@@ -77,17 +69,26 @@ async fn errors_arrive_after_receiver_failures_and_process_crashes() {
     let acme = Tenon::deployed().await.environment().await;
     // Messages of a killed process become visible again after the visibility timeout, which is
     // shortened here.
-    let sqs = aws_sdk_sqs::Client::new(&acme.tenon.aws);
-    let set_visibility_timeout = async |queue: &str, seconds: &str| {
-        let request = sqs.set_queue_attributes().queue_url(tests::setting(&format!("TENON_STACK_{queue}")));
-        request.attributes(aws_sdk_sqs::types::QueueAttributeName::VisibilityTimeout, seconds).send().await.unwrap();
-    };
-    set_visibility_timeout("Webhooks", "20").await;
-    set_visibility_timeout("Drains", "20").await;
+    let queues = ["TENON_STACK_Webhooks", "TENON_STACK_Drains"].map(setting);
+    let mut deployed = Vec::new();
+    for queue in &queues {
+        deployed.push(replace_visibility_timeout(&acme, queue, "20").await);
+    }
     let finished = AssertUnwindSafe(record_and_deliver_while_processes_die(&acme)).catch_unwind().await;
-    set_visibility_timeout("Webhooks", "180").await;
-    set_visibility_timeout("Drains", "120").await;
+    for (queue, seconds) in queues.iter().zip(&deployed) {
+        replace_visibility_timeout(&acme, queue, seconds).await;
+    }
     finished.unwrap_or_else(|panic| resume_unwind(panic));
+}
+
+/// Sets the visibility timeout of a queue, in seconds. Returns the previous one.
+#[cfg(target_os = "linux")]
+async fn replace_visibility_timeout(acme: &Environment, queue: &str, seconds: &str) -> String {
+    let sqs = aws_sdk_sqs::Client::new(&acme.tenon.aws);
+    let name = QueueAttributeName::VisibilityTimeout;
+    let found = sqs.get_queue_attributes().queue_url(queue).attribute_names(name.clone()).send().await.unwrap();
+    sqs.set_queue_attributes().queue_url(queue).attributes(name.clone(), seconds).send().await.unwrap();
+    found.attributes.unwrap().remove(&name).unwrap()
 }
 
 #[cfg(target_os = "linux")]
@@ -205,21 +206,26 @@ async fn stalled_destinations_do_not_delay_healthy_ones() {
     for receiver in &stalled {
         receiver.set_behavior(|_| Reply::Stall);
     }
+    let mut recorded_at = HashMap::new();
     for (acme, workflow, first) in &environments {
         let mut ids = vec![first.clone()];
         for n in 0..5 {
-            ids.push(acme.record_error(workflow, &format!("error {n}")).await);
+            let id = acme.record_error(workflow, &format!("error {n}")).await;
+            recorded_at.insert(id.clone(), Instant::now());
+            ids.push(id);
         }
         ids.sort();
         recorded.push(ids);
     }
     for (environment, receiver) in &healthy {
         eventually("all errors arrive", async || (receiver.ids() == recorded[*environment]).then_some(())).await;
+        for request in receiver.received() {
+            let lag = recorded_at.get(&request.id()).map(|at| request.at.duration_since(*at));
+            assert!(lag.is_none_or(|lag| lag < STALLED_FOR), "{lag:?}: a healthy destination waited for a stalled one");
+        }
     }
     for receiver in &stalled {
-        let requests = receiver.received().len() - 1;
-        // A stalled request ends after 15 seconds and is then repeated.
-        assert!((1..=5).contains(&requests), "{requests} requests: healthy destinations waited for stalled ones");
+        receiver.wait_for_requests(2).await;
         receiver.release();
     }
 }

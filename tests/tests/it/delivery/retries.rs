@@ -124,7 +124,8 @@ async fn gone_endpoint_is_disabled_with_a_reason() {
     assert_eq!((&on["disabledReason"], &on["health"]["circuit"]), (&Value::Null, &json!("closed")));
     let after = acme.record_error(&workflow, "Error").await;
     receiver.wait_for_requests(2).await;
-    assert!(receiver.ids().contains(&after) && !receiver.ids().contains(&while_off));
+    let received: Vec<String> = receiver.received().iter().map(Received::id).collect();
+    assert!(received.contains(&after) && !received.contains(&while_off));
 }
 
 #[tokio::test]

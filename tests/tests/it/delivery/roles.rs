@@ -21,8 +21,9 @@ use tenon::{
     },
     domain::{
         delivery::{Failure, Outcome, Route},
-        destination::{BusAccess, Destination, EventBridge, Target},
+        destination::{Destination, Target},
         error_log::ErrorLog,
+        event_bus::{BusAccess, EventBridge},
         id::{DestinationId, EnvironmentId},
         record::Record,
         role::ExternalId,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tenon::{
-    delivery::replay::Replayer,
+    delivery::{queues::ReplayStep, replay::Replayer},
     domain::{
         delivery::Route,
         id::{DestinationId, EnvironmentId, ObjectId, ReplayId},
-        replay::{Replay, ReplayPosition, ReplaySelection},
+        replay::{Replay, ReplayPosition, ReplaySelection, ReplayStatus},
         timestamp::Timestamp,
     },
     start::{FromAws, connect},
@@ -18,7 +18,12 @@ use tenon::{
         replays::Replays,
     },
 };
-use tests::{Calls, aws, crash::Crash, delivery_harness::DeliveryHarness, setting};
+use tests::{
+    Calls, aws,
+    crash::Crash,
+    delivery_harness::{DeliveryHarness, first_step},
+    setting,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -45,6 +50,29 @@ async fn only_one_run_of_a_step_continues_the_replay() {
 }
 
 #[tokio::test]
+async fn message_of_a_position_that_the_replay_has_left_does_nothing() {
+    let harness = DeliveryHarness::new().await;
+    let replayer = connect(&harness.aws, Replayer::from_aws).await.unwrap();
+    let route = harness.create_webhook("http://127.0.0.1:9/").await;
+    let errors = harness.record_errors(3).await;
+    let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
+    let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
+    replayer.replays.create(route.environment, &replay).await.unwrap();
+    let position = Some(ReplayPosition { part: 2, after: None });
+    assert!(replayer.replays.advance(route.environment, &replay, position.as_ref()).await.unwrap());
+    let progress = async || {
+        let replay = replayer.replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
+        (replay.status, replay.position, replay.found)
+    };
+
+    let ReplayStep::ReplayStepV1 { environment_id, replay_id, .. } = first_step(route.environment, &replay);
+    replayer.run(&first_step(route.environment, &replay)).await.unwrap();
+    assert_eq!(progress().await, (ReplayStatus::Running, position.clone(), 0));
+    replayer.run(&ReplayStep::ReplayStepV1 { environment_id, replay_id, position }).await.unwrap();
+    assert_eq!(progress().await, (ReplayStatus::Done, None, 1));
+}
+
+#[tokio::test]
 async fn deliveries_that_an_interrupted_step_queued_are_found_by_the_sweep() {
     let mut interrupted = 0;
     // The calls before only read: the replay, its destination and each error.
@@ -57,7 +85,8 @@ async fn deliveries_that_an_interrupted_step_queued_are_found_by_the_sweep() {
         let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
         let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
         replayer.replays.create(route.environment, &replay).await.unwrap();
-        let ended = crash.at(call, true, replayer.step(route.environment, replay.replay_id)).await;
+        let first = first_step(route.environment, &replay);
+        let ended = crash.at(call, true, replayer.run(&first)).await;
         replayer.replays.cancel(route.environment, replay.replay_id).await.unwrap();
         let is_found = async || {
             let backlogged = replayer.health_store.list_backlogged(10_000).await.unwrap();
@@ -76,7 +105,7 @@ async fn deliveries_that_an_interrupted_step_queued_are_found_by_the_sweep() {
             let version = health_store.get(route).await.unwrap().backlog_version;
             health_store.release(route, &lease, Some(version), nothing, None).await.unwrap();
             assert!(!is_found().await);
-            replayer.step(route.environment, replay.replay_id).await.unwrap();
+            replayer.run(&first).await.unwrap();
             assert!(is_found().await, "crashed after call {call}");
         }
         if ended.is_some() {

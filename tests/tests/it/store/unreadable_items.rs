@@ -37,7 +37,7 @@ use tenon::{
     },
 };
 use tests::{
-    delivery_harness::{DeliveryHarness, ids},
+    delivery_harness::{DeliveryHarness, first_step, ids},
     keys, setting, table_items,
     table_items::Item,
     webhook_receiver::Receiver,
@@ -317,7 +317,7 @@ async fn damaged_delivery_or_replay_keeps_no_other_from_being_settled() {
         let selection = ReplaySelection::Errors(half.iter().map(|error| error.error_id).collect());
         let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
         replayer.replays.create(route.environment, &replay).await.unwrap();
-        replayer.step(route.environment, replay.replay_id).await.unwrap();
+        replayer.run(&first_step(route.environment, &replay)).await.unwrap();
         replays.push(replay.replay_id);
     }
     let client = Client::new(&harness.aws);
@@ -368,12 +368,12 @@ async fn replay_waits_until_its_damaged_destination_is_repaired() {
     damaged.remove("enabled").unwrap();
     put(damaged).await;
 
-    replayer.step(route.environment, replay.replay_id).await.unwrap();
+    replayer.run(&first_step(route.environment, &replay)).await.unwrap();
 
     let waiting = replayer.replays.get(route.environment, replay.replay_id).await.unwrap().unwrap();
     assert_eq!((waiting.status, receiver.ids()), (ReplayStatus::Running, Vec::new()));
     put(intact).await;
-    replayer.step(route.environment, replay.replay_id).await.unwrap();
+    replayer.run(&first_step(route.environment, &replay)).await.unwrap();
     assert!(harness.drain(route).await);
     assert_eq!(receiver.ids(), ids(&errors));
 }
