@@ -272,30 +272,35 @@ check_outputs() {
 # ------------------------------------------------------------------------------------------------
 # Deployment
 
-# Creates the bucket for the code of all stacks of this account and region. The name is predictable:
-# a bucket of another account with this name is not used.
-create_bucket() {
+# Creates the bucket for the code of all stacks of this account and region if it does not exist, and
+# applies its settings, which an earlier run may not have reached. The name is predictable: a bucket
+# of another account with this name is not used.
+prepare_bucket() {
     bucket=tenon-packages-$account-$region
-    ! aws s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" >/dev/null 2>&1 || return 0
-    local location=()
+    local location=() other="or name another bucket of your account with --bucket."
     [ "$region" = us-east-1 ] || location=(--create-bucket-configuration "LocationConstraint=$region")
-    {
-        aws s3api create-bucket --bucket "$bucket" --object-ownership BucketOwnerEnforced ${location[@]+"${location[@]}"} &&
-            aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
-                BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true &&
-            aws s3api put-bucket-encryption --bucket "$bucket" --server-side-encryption-configuration \
-                '{"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}'
-    } >/dev/null || stop "The bucket $bucket cannot be created. Name another one of your account with --bucket."
+    aws s3api head-bucket --bucket "$bucket" --expected-bucket-owner "$account" >/dev/null 2>&1 ||
+        aws s3api create-bucket --bucket "$bucket" --object-ownership BucketOwnerEnforced \
+            ${location[@]+"${location[@]}"} >/dev/null ||
+        stop "The bucket $bucket cannot be created. Fix the cause above, $other"
+    aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
+        BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true >/dev/null ||
+        stop "Public access to the bucket $bucket cannot be blocked. Fix the cause above, $other"
+    aws s3api put-bucket-encryption --bucket "$bucket" --server-side-encryption-configuration \
+        '{"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}' >/dev/null ||
+        stop "The encryption of the bucket $bucket cannot be set. Fix the cause above, $other"
 }
 
 deploy_with_aws() {
-    local started status
-    [ "$bucket" ] || create_bucket
+    local latest status
+    [ "$bucket" ] || prepare_bucket
     echo "uploading the functions to s3://$bucket …"
     aws cloudformation package --template-file template.yaml --s3-bucket "$bucket" --s3-prefix tenon \
         --output-template-file "$temporary/template.yaml" >"$temporary/upload" 2>&1 ||
         stop "The upload failed: check that you may write to the bucket $bucket. $(tail -n 3 "$temporary/upload")"
-    started=$(date -u +%Y-%m-%dT%H:%M)
+    # Time of the latest event so far, by the clock of AWS. A new stack has none.
+    latest=$(aws cloudformation describe-stack-events --stack-name "$stack" --max-items 1 --output text \
+        --query 'StackEvents[0].Timestamp' 2>/dev/null | grep ^2) || latest=''
     if ! aws cloudformation deploy --template-file "$temporary/template.yaml" --s3-bucket "$bucket" --s3-prefix tenon \
         --stack-name "$stack" --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
         --parameter-overrides "Architecture=$architecture" ${parameters[@]+"${parameters[@]}"} --tags "${tags[@]}"; then
@@ -314,7 +319,7 @@ Follow it with the command below. When the status no longer ends in _IN_PROGRESS
         # The rollback of a first deployment has two events for each resource.
         aws cloudformation describe-stack-events --stack-name "$stack" --max-items 3000 --output text --query \
             "StackEvents[?ends_with(ResourceStatus, '_FAILED')].[Timestamp, LogicalResourceId, ResourceStatusReason]" \
-            2>/dev/null | awk -v started="$started" '/^2/ && $1 >= started && !/ cancelled$/' >&2 || true
+            2>/dev/null | awk -v latest="$latest" '/^2/ && $1 > latest && !/ cancelled$/' >&2 || true
         stop "The deployment failed. Fix its cause, which the last lines above name, and run this command again."
     fi
     aws cloudformation describe-stacks --stack-name "$stack" --output text --query \

@@ -29,7 +29,7 @@ VERSION = tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package
 # takes minutes.
 LAUNCHER = "int execl(const char *, ...); int main(void) { return execl(PROGRAM, PROGRAM, FUNCTION, (char *)0); }"
 # Programs that the script needs in addition to a CLI of AWS.
-PROGRAMS = "awk bash cat cut date dirname grep mktemp rm sed sha256sum sort tail xargs"
+PROGRAMS = "awk bash cat cut dirname grep mktemp rm sed sha256sum sort tail xargs"
 
 
 def build(folder: Path, architecture: str = ARCHITECTURE) -> Path:
@@ -193,6 +193,54 @@ esac"""
     assert "The deployment may still be running: An error occurred (ExpiredToken)" in output
     assert "aws cloudformation describe-stacks --region us-east-1 --stack-name packaged" in output
     assert "failed" not in output
+
+
+def test_causes_of_a_failed_deployment_are_named_whatever_the_clock_says(package: Path, tmp_path: Path) -> None:
+    # The clock of this machine is years ahead.
+    aws = """case "$1 $2" in
+    "sts get-caller-identity") echo "111111111111 arn:aws:iam::111111111111:user/me" ;;
+    "cloudformation deploy") exit 255 ;;
+    "cloudformation describe-stacks") echo UPDATE_ROLLBACK_COMPLETE ;;
+    "cloudformation describe-stack-events")
+        case "$*" in
+            *"--max-items 1 "*) printf '2020-01-01T10:00:00.500000+00:00\\nNone\\n' ;;
+            *)
+                printf '2020-01-01T10:05:01+00:00\\tErrors\\tResource update cancelled\\n'
+                printf '2020-01-01T10:05:00.100000+00:00\\tApi\\tof this deployment\\n'
+                printf '2020-01-01T10:00:00.500000+00:00\\tQueue\\tof an earlier deployment\\nNone\\n' ;;
+        esac ;;
+esac"""
+    code, output = run_with(package, tmp_path, "aws", aws, "--bucket", "packages", "packaged")
+    assert code == 1
+    causes = output.partition("s3://packages …\n")[2].splitlines()[:-1]
+    assert causes == ["2020-01-01T10:05:00.100000+00:00\tApi\tof this deployment"], output
+
+
+@pytest.mark.parametrize(
+    ("refused", "problem"),
+    [
+        ("create-bucket", "The bucket {} cannot be created."),
+        ("put-public-access-block", "Public access to the bucket {} cannot be blocked."),
+        ("put-bucket-encryption", "The encryption of the bucket {} cannot be set."),
+    ],
+)
+def test_no_code_is_uploaded_to_a_bucket_without_its_settings(
+    package: Path, tmp_path: Path, refused: str, problem: str
+) -> None:
+    # The bucket exists in the second run if the first one has created it.
+    aws = f"""case "$1 $2" in
+    "sts get-caller-identity") echo "111111111111 arn:aws:iam::111111111111:user/me" ;;
+    "cloudformation describe-stacks") echo "does not exist" >&2; exit 254 ;;
+    "s3api head-bucket") [ -e "${{0%/*}}/bucket" ] || exit 254 ;;
+    "s3api {refused}") echo AccessDenied >&2; exit 254 ;;
+    "s3api create-bucket") : >"${{0%/*}}/bucket" ;;
+esac"""
+    code, output = run_with(package, tmp_path, "aws", aws, "packaged")
+    for _ in range(2):
+        assert code == 1
+        assert f"AccessDenied\n{problem.format('tenon-packages-111111111111-us-east-1')}" in output
+        assert "uploading" not in output
+        code, output = run_script(package / "deploy.sh", "packaged", PATH=str(tmp_path / "bin"), HOME=str(tmp_path))
 
 
 def test_the_sam_cli_alone_replaces_no_stack_of_another_application(package: Path, tmp_path: Path) -> None:
