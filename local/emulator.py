@@ -137,6 +137,20 @@ def free_port(preferred: int = 0) -> int:
         return port
 
 
+def wait_until_served(url: str, process: "subprocess.Popen[bytes]", name: str) -> None:
+    """Waits until a process that was started serves a URL. Exits with its name if it does not."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            sys.exit(f"{name} stopped while it was starting.")
+        # A server that accepts connections but is busy times out.
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            urllib.request.urlopen(url, timeout=5).close()
+            return
+        time.sleep(0.05)
+    sys.exit(f"{name} did not start within a minute.")
+
+
 def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
     """Starts an emulator. The folder holds its log and, if `persist` is set, its state."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -182,7 +196,8 @@ def start(folder: Path, persist: bool, preferred_port: int = 0) -> Emulator:
     (folder / "emulator.pid").write_text(str(process.pid))
     emulator = Emulator(port, secret, process, folder)
     try:
-        _wait_until_healthy(emulator, process, folder / "emulator.log")
+        name = f"The emulator, whose log is {folder / 'emulator.log'},"
+        wait_until_served(f"{emulator.endpoint}/_ministack/health", process, name)
     except BaseException:
         emulator.stop()
         raise
@@ -242,16 +257,3 @@ def _replace(file: Path, text: str) -> None:
     new = file.with_suffix(".new")
     new.write_text(text)
     new.replace(file)
-
-
-def _wait_until_healthy(emulator: Emulator, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            sys.exit(f"The emulator stopped while it was starting. Its log is {log}")
-        # A server that accepts connections but is busy times out.
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            urllib.request.urlopen(f"{emulator.endpoint}/_ministack/health", timeout=5).close()
-            return
-        time.sleep(0.05)
-    sys.exit(f"The emulator did not start within a minute. Its log is {log}")

@@ -146,6 +146,7 @@ def run(command: list[str], expects_logs: bool = False) -> int:
         }
         driver = start_chromedriver()
         if driver:
+            emulator.wait_until_served(f"{driver.url}/status", driver.process, "ChromeDriver")
             environment |= {"TENON_CHROMEDRIVER": driver.url, "TENON_AXE": str(AXE)}
         code = wait_for([*LOWER, *command], env=environment)
         keep_logs(local, folder / "functions.log")
