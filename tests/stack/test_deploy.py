@@ -12,7 +12,7 @@ from emulator import Emulator
 from paths import ROOT
 from stack import STACK
 from template import Template
-from waiting import wait
+from waiting import wait, wait_for_aws
 
 pytestmark = pytest.mark.alone
 
@@ -162,7 +162,7 @@ def test_a_stack_of_another_application_is_not_changed(emulator: Emulator) -> No
     formation = emulator.client("cloudformation")
     queue = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "jobs"}}
     formation.create_stack(StackName="backend", TemplateBody=json.dumps({"Resources": {"Jobs": queue}}))
-    formation.get_waiter("stack_create_complete").wait(StackName="backend", WaiterConfig={"Delay": 1})
+    wait_for_aws(formation, "stack_create_complete", StackName="backend")
     code, output = run_script(SCRIPT, "--check", "backend")
     assert code == 1
     assert "the stack backend belongs to another application" in output

@@ -9,6 +9,7 @@ import botocore.exceptions
 import pytest
 from emulator import Emulator
 from template import Template
+from waiting import wait_for_aws
 
 pytestmark = pytest.mark.alone
 
@@ -42,12 +43,12 @@ def deployed(emulator: Emulator, template: Template, **parameters: str) -> Itera
         Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in parameters.items()],
     )
     try:
-        cloudformation.get_waiter("stack_create_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
+        wait_for_aws(cloudformation, "stack_create_complete", StackName=STACK)
         outputs = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Outputs"]
         yield {output["OutputKey"]: output["OutputValue"] for output in outputs}
     finally:
         cloudformation.delete_stack(StackName=STACK)
-        cloudformation.get_waiter("stack_delete_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
+        wait_for_aws(cloudformation, "stack_delete_complete", StackName=STACK)
 
 
 def resource(emulator: Emulator, logical_id: str) -> str:

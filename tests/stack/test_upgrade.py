@@ -20,7 +20,7 @@ from paths import ROOT
 from samtranslator.yaml_helper import yaml_parse
 from stack import ARCHITECTURE, STACK, Stack, bridge_routes, describe
 from template import Template
-from waiting import PATIENCE
+from waiting import PATIENCE, wait_for_aws
 
 pytestmark = pytest.mark.alone
 
@@ -155,10 +155,9 @@ class Upgrade:
             Parameters=values,
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )
-        self.cloudformation.get_waiter("change_set_create_complete").wait(**change, WaiterConfig={"Delay": 1})
+        wait_for_aws(self.cloudformation, "change_set_create_complete", **change)
         self.cloudformation.execute_change_set(**change)
-        waiter = self.cloudformation.get_waiter(f"stack_{kind.lower()}_complete")
-        waiter.wait(StackName=UPGRADED, WaiterConfig={"Delay": 1})
+        wait_for_aws(self.cloudformation, f"stack_{kind.lower()}_complete", StackName=UPGRADED)
         bridge_routes(self.emulator, UPGRADED)
         return describe(self.emulator, UPGRADED)
 

@@ -1,4 +1,4 @@
-"""Waits until something is true."""
+"""Waits until something is true, or until AWS has done something."""
 
 import time
 from collections.abc import Callable
@@ -16,3 +16,8 @@ def wait(condition: Callable[[], Any], name: str, seconds: float = PATIENCE, pau
         time.sleep(pause)
         pause = max(pause, min(pause * 1.3, 0.2))
     return value
+
+
+def wait_for_aws(client: Any, waiter: str, **resource: str) -> None:
+    """Waits until a waiter of an AWS client has seen the state of a resource that it waits for."""
+    client.get_waiter(waiter).wait(**resource, WaiterConfig={"Delay": 1, "MaxAttempts": 900})
