@@ -81,9 +81,9 @@ class Listing:
         if self.file:
             self.file.flush()
             if omitted:
-                _, kept = tempfile.mkstemp(prefix="tenon-restore-", suffix=".txt")
-                shutil.copyfile(self.file.name, kept)
-                print(f"All keys are in {kept}.")
+                with tempfile.NamedTemporaryFile(prefix="tenon-restore-", suffix=".txt", delete=False) as kept:
+                    shutil.copyfile(self.file.name, kept.name)
+                print(f"All keys are in {kept.name}.")
             self.file.close()
 
 
