@@ -1,4 +1,4 @@
-"""Environments and schedules of the deployed stack, and times as it writes them."""
+"""Environments and schedules of the deployed stack, and keys and times as it writes them."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -26,6 +26,14 @@ class Environment:
 
 
 NewEnvironment = Callable[[], Environment]
+
+# Number of partitions of a destination's deliveries, and of the pending ones.
+DELIVERY_SHARDS = 8
+
+
+def delivery_partitions(environment: str, destination: str, kind: str) -> list[str]:
+    """Returns the partitions of a destination's deliveries: all (`attempts`) or those `pending`."""
+    return [f"env#{environment}#destination#{destination}#{kind}#{shard}" for shard in range(DELIVERY_SHARDS)]
 
 
 def timestamp(at: datetime) -> str:

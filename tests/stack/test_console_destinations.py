@@ -11,6 +11,7 @@ import customer
 import pytest
 from browser import ENTER, ESCAPE, Browser
 from console import Console
+from deployed import delivery_partitions
 from emulator import CUSTOMER_ACCOUNT, REGION, Emulator
 from receiver import Receiver
 from stack import Stack
@@ -720,7 +721,7 @@ def test_delivery_behind_thousands_with_another_status_is_found(
     # Newer ones that were delivered, more than one request searches.
     table, dynamodb = stack.outputs["ErrorsTable"], emulator.client("dynamodb")
     environment = console.get("/environment")["environmentId"]
-    partitions = [f"env#{environment}#destination#{destination}#attempts#{shard}" for shard in range(8)]
+    partitions = delivery_partitions(environment, destination, "attempts")
     read = [
         dynamodb.query(
             TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": partition}}
@@ -732,8 +733,8 @@ def test_delivery_behind_thousands_with_another_status_is_found(
     ids = [f"ffffffff{number:016x}" for number in range(2400)]
     delivered = {**cancelled, "status": {"S": "delivered"}}
     writes = [
-        {"PutRequest": {"Item": {**delivered, "pk": {"S": partitions[index % 8]}, "sk": {"S": f"{id}#{owner}"}}}}
-        for index, id in enumerate(ids)
+        {"PutRequest": {"Item": {**delivered, "pk": {"S": partition}, "sk": {"S": f"{id}#{owner}"}}}}
+        for id, partition in zip(ids, itertools.cycle(partitions), strict=False)
     ]
     for start in range(0, len(writes), 25):
         assert not dynamodb.batch_write_item(RequestItems={table: writes[start : start + 25]})["UnprocessedItems"]

@@ -1,8 +1,9 @@
-"""Constants that scripts share with the functions."""
+"""Constants that scripts and tests share with the functions."""
 
 import math
 import re
 
+import deployed
 import status
 from paths import ROOT
 from recovery import directory
@@ -19,5 +20,6 @@ def constant(file: str, name: str) -> int:
 
 def test_scripts_have_the_constants_of_the_functions() -> None:
     assert constant("store/keys.rs", "BACKLOG_SHARDS") == status.SHARDS
+    assert constant("store/keys.rs", "DELIVERY_SHARDS") == deployed.DELIVERY_SHARDS
     assert constant("domain/health.rs", "CIRCUIT_OPENS_AFTER") == status.CIRCUIT_THRESHOLD
     assert constant("store/tombstones.rs", "REMEMBERED") == directory.REMEMBERED

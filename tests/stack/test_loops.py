@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import tenon
 from customer import Endpoint
-from deployed import Environment, NewEnvironment, run_schedule, timestamp
+from deployed import Environment, NewEnvironment, delivery_partitions, run_schedule, timestamp
 from emulator import Emulator
 from stack import Stack
 from waiting import wait
@@ -92,12 +92,12 @@ class Backlog:
         self.dynamodb, self.table = emulator.client("dynamodb"), stack.outputs["ErrorsTable"]
         self.directory = stack.outputs["DirectoryTable"]
         self.environment, self.destination = environment, destination
+        self.partitions = functools.partial(delivery_partitions, environment.id, destination)
 
     def items(self) -> list[dict]:
         """Returns the pending deliveries as they are stored."""
         found = []
-        for shard in range(8):
-            pk = f"env#{self.environment.id}#destination#{self.destination}#pending#{shard}"
+        for pk in self.partitions("pending"):
             found += self.dynamodb.query(
                 TableName=self.table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": pk}}
             )["Items"]
@@ -144,6 +144,7 @@ class Backlog:
     def spread(self, interval: timedelta) -> None:
         """Makes one delivery due after each interval from now on."""
         start = datetime.now(UTC) + timedelta(seconds=2)
+        attempts = dict(zip(self.partitions("pending"), self.partitions("attempts"), strict=True))
         for number, item in enumerate(self.items()):
             due = timestamp(start + number * interval)
             before, _, record = item["sk"]["S"].partition("#")
@@ -152,7 +153,7 @@ class Backlog:
                 continue
             moved = {**item, "sk": {"S": f"{due}#{record}"}, "nextAttemptAt": {"S": due}}
             key = {name: item[name] for name in ("pk", "sk")}
-            delivery = {"pk": {"S": item["pk"]["S"].replace("#pending#", "#attempts#")}, "sk": {"S": record}}
+            delivery = {"pk": {"S": attempts[item["pk"]["S"]]}, "sk": {"S": record}}
             rescheduled = {
                 "TableName": self.table,
                 "Key": delivery,

@@ -17,7 +17,7 @@ import pytest
 import standardwebhooks
 import tenon
 from customer import Bus, Endpoint, make_bus
-from deployed import Environment, NewEnvironment, run_schedule, timestamp
+from deployed import Environment, NewEnvironment, delivery_partitions, run_schedule, timestamp
 from emulator import REGION, Emulator
 from paths import ROOT
 from recovery.directory import claims
@@ -426,10 +426,10 @@ class Accident:
         records = [f"{owner}{kind}" for owner in owners for kind in ("", "#deliveries")]
         destinations = (self.destination, self.bus_destination, self.failing_destination, self.listening)
         deliveries = [
-            f"{prefix}#destination#{id_}#{kind}#{shard}"
+            partition
             for id_ in destinations
             for kind in ("attempts", "pending")
-            for shard in range(8)
+            for partition in delivery_partitions(self.environment.id, id_, kind)
         ]
         return {key: item for pk in records + deliveries for key, item in tables.partition(pk).items()}
 
