@@ -33,11 +33,11 @@ def test_a_drain_and_a_replay_of_many_invocations_end(
     emulator: Emulator, stack: Stack, new_environment: NewEnvironment
 ) -> None:
     dropped = {name: count(emulator, "RecursiveInvocationsDropped", name) for name in ("tenon-drain", "tenon-replay")}
-    with backlog(emulator, stack, new_environment(), BACKLOG) as drained, Endpoint(answers=[204]) as endpoint:
+    with Endpoint(answers=[204]) as endpoint:
         environment = new_environment()
-        replay = start_replay(environment, endpoint)
-        wait_for_replay(environment, replay)
-        # From here on, only the drain of the backlog makes rounds.
+        wait_for_replay(environment, start_replay(environment, endpoint))
+    # From here on, only the drain of the backlog makes rounds.
+    with backlog(emulator, stack, new_environment(), BACKLOG) as drained:
         before = drain_invocations(emulator, stack)
         wait_long(lambda: drain_invocations(emulator, stack) - before >= ROUNDS, f"{ROUNDS} rounds")
         drained.spread(timedelta())
