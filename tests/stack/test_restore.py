@@ -106,7 +106,12 @@ class Tables:
     def restore(self, **settings: str) -> tuple[int, str]:
         """Runs the command. Returns the exit code and the output."""
         process = self.command(**settings)
-        output, _ = process.communicate(timeout=PATIENCE)
+        try:
+            output, _ = process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            output, _ = process.communicate()
+            pytest.fail(f"not within {PATIENCE} seconds:\n{output}")
         return process.returncode, output
 
 
@@ -503,6 +508,14 @@ def settings(value: Any) -> Any:
     return [settings(member) for member in value] if isinstance(value, list) else value
 
 
+@pytest.fixture(scope="module", autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets the command leave its files with all keys in a folder of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("restore")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def accident(emulator: Emulator, stack: Stack) -> Iterator[Accident]:
     """An environment that has lost half of its items."""
@@ -578,16 +591,21 @@ def test_an_interrupted_restore_is_continued(accident: Accident) -> None:
     def has_copied() -> bool:
         # Stopped in the meantime, so that it does not finish while the table is read.
         process.send_signal(signal.SIGSTOP)
+        started = time.monotonic()
         found = len(accident.items(tables)) > before
-        process.send_signal(signal.SIGCONT if not found else signal.SIGKILL)
+        if not found:
+            process.send_signal(signal.SIGCONT)
+            # As long as the read took: on a slow machine, both take longer.
+            time.sleep(time.monotonic() - started)
         return found
 
-    deadline = time.monotonic() + PATIENCE
-    while not has_copied():
-        assert time.monotonic() < deadline, "nothing is copied"
-        # Shorter than `wait` would pause: it must not copy everything meanwhile.
-        time.sleep(0.01)
-    process.communicate()
+    try:
+        assert process.stdout
+        assert any(line.startswith("Copying") for line in process.stdout)
+        wait(has_copied, "something is copied", pause=0)
+    finally:
+        process.kill()
+        process.communicate()
     assert set(accident.lost["directory"]) - accident.items(tables).keys()
 
     code, output = tables.restore(APPLY="1", DELETED="restore")
