@@ -5,13 +5,18 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import emulator as emulators
 import pytest
 from deployed import Environment, NewEnvironment
 from emulator import Emulator
 from stack import Stack
+
+Start = Callable[..., Emulator]
 
 
 def test_a_page_of_another_origin_may_call_the_api(stack: Stack) -> None:
@@ -94,35 +99,43 @@ def test_log_lines_are_found_page_by_page(emulator: Emulator) -> None:
         assert sorted(found) == sorted(f"{stream}{number}" for stream in "ab" for number in range(20)), size
 
 
-def test_an_emulator_whose_parent_was_killed_is_stopped_by_the_next_one(tmp_path: Path) -> None:
-    left = emulators.start(tmp_path, persist=False)
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts emulators in the folder of the test, and stops them after it."""
+    with ExitStack() as started:
+
+        def start(**options: Any) -> Emulator:
+            emulator = emulators.start(tmp_path, **options)
+            started.callback(emulator.stop)
+            return emulator
+
+        yield start
+
+
+def test_an_emulator_whose_parent_was_killed_is_stopped_by_the_next_one(start: Start) -> None:
+    left = start(persist=False)
     assert left.process
-    present = emulators.start(tmp_path, persist=False)
-    try:
-        assert left.process.wait(10) == -signal.SIGKILL
-        assert present.is_running()
-    finally:
-        assert present.stop(), "it saves its state when it is asked to stop"
+    present = start(persist=False)
+    assert left.process.wait(10) == -signal.SIGKILL
+    assert present.is_running()
+    assert present.stop(), "it saves its state when it is asked to stop"
 
 
-def test_a_state_that_cannot_be_written_does_not_count_as_saved(tmp_path: Path) -> None:
-    emulator = emulators.start(tmp_path, persist=True)
+def test_a_state_that_cannot_be_written_does_not_count_as_saved(start: Start, tmp_path: Path) -> None:
+    emulator = start(persist=True)
     (tmp_path / "state" / "sqs.json").mkdir(parents=True)
     assert not emulator.stop()
 
 
-def test_saved_state_is_used_on_another_port(tmp_path: Path) -> None:
-    first = emulators.start(tmp_path, persist=True)
+def test_saved_state_is_used_on_another_port(start: Start) -> None:
+    first = start(persist=True)
     url = first.client("sqs").create_queue(QueueName="orders")["QueueUrl"]
     assert str(first.port) in url
-    first.stop()
-    second = emulators.start(tmp_path, persist=True)
-    try:
-        assert second.port != first.port
-        moved = second.client("sqs").get_queue_url(QueueName="orders")["QueueUrl"]
-        assert moved == url.replace(str(first.port), str(second.port))
-    finally:
-        second.stop()
+    assert first.stop()
+    second = start(persist=True, preferred_port=first.port + 1)
+    assert second.port != first.port
+    moved = second.client("sqs").get_queue_url(QueueName="orders")["QueueUrl"]
+    assert moved == url.replace(str(first.port), str(second.port))
 
 
 def test_settings_of_a_real_account_do_not_concern_the_local_aws(monkeypatch: pytest.MonkeyPatch) -> None:
