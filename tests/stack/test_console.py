@@ -337,11 +337,13 @@ def test_times_are_relative_with_the_exact_time_and_zone(console: Console) -> No
     happened = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3, seconds=5)
     console.record(workflow, "status code 500", createdAt=happened.isoformat())
     console.browser.cdp("Emulation.setTimezoneOverride", timezoneId="Europe/Berlin")
-    console.load()
-    console.sign_in("#/errors?view=list")
-    console.see("3 hr. ago")
-    title = console.browser.run("return document.querySelector('main td time').title")
-    console.browser.cdp("Emulation.setTimezoneOverride", timezoneId="")
+    try:
+        console.load()
+        console.sign_in("#/errors?view=list")
+        console.see("3 hr. ago")
+        title = console.browser.run("return document.querySelector('main td time').title")
+    finally:
+        console.browser.cdp("Emulation.setTimezoneOverride", timezoneId="")
     local = happened.astimezone(ZoneInfo("Europe/Berlin"))
     assert f"{local:%-I:%M:%S}" in title
     assert "Central European" in title
