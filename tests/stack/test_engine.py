@@ -187,8 +187,8 @@ def test_engine_runs_workflows_as_events_say(customer: Customer) -> None:
     credential = f"/users/anna/credentials/{installed['credentialIds']['shopify']}"
     [workflow] = [workflow["workflowId"] for workflow in installed["workflows"]]
     customer.wait_for_run("first")
-    output = customer.output.read_text().splitlines()
-    assert {"received workflow.created", "received credential.created"} <= set(output)
+    received = {"received workflow.created", "received credential.created"}
+    wait(lambda: received <= set(customer.output.read_text().splitlines()), "the engine has received both events")
 
     # The shop rejects the token: the engine records an error, and marks the credential as invalid.
     customer.shop.rejected["first"] = lambda: None
