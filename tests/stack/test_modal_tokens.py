@@ -176,11 +176,14 @@ def test_queued_switch_of_the_first_user_is_dropped(site: Site, user: User) -> N
     site.sign_in(other, mode="install")
     refuse.set()
     # The page has started anew: its focus is on the heading again.
-    wait(lambda: len(site.front.lines("GET /session")) >= 2, "session of the other user")
+    site.browser.wait("return document.activeElement.localName === 'h1'")
     site.see("Connected")
-    assert len(site.front.lines("PUT")) == 1
-    for one in (user, other):
-        assert [workflow["active"] for workflow in one.installation()["workflows"]] == [True, True]
+    # The queued switch would be sent before that of the other user.
+    site.toggle("Orders")
+    site.see("Orders is paused.")
+    assert len(site.front.lines("PUT")) == 2
+    for one, active in ((user, [True, True]), (other, [False, True])):
+        assert [workflow["active"] for workflow in one.installation()["workflows"]] == active
 
 
 def test_prefill_of_the_first_user_is_not_shown_to_the_next_one(site: Site, user: User) -> None:
