@@ -230,13 +230,18 @@ test("an attempt that `fetch` never settles ends after the timeout, or with its 
     response.writeHead(200, { "content-encoding": "gzip" }).flushHeaders();
     response.end("no gzip".repeat(10_000));
   };
-  await using server = await FakeServer.start(invalid, invalid, invalid);
-  const tenon = client(server, { timeoutMs: 100, retries: 1 });
+  const controller = new AbortController();
+  const leave: Answer = (response) => {
+    invalid(response);
+    // The client reads the body first.
+    setTimeout(() => controller.abort(new Error("the visitor has left")), 100);
+  };
+  await using server = await FakeServer.start(invalid, invalid, leave);
+  // Each attempt reaches the server within this time.
+  const tenon = client(server, { timeoutMs: 1000, retries: 1 });
   await assert.rejects(tenon.call("GET", "/environment"), { name: "TimeoutError" });
   assert.equal(server.received.length, 2);
-  const controller = new AbortController();
   const call = client(server).call("GET", "/environment", { signal: controller.signal });
-  setTimeout(() => controller.abort(new Error("the visitor has left")), 100);
   await assert.rejects(call, { message: "the visitor has left" });
   await assert.rejects(tenon.call("GET", "/environment", { signal: controller.signal }), { message: "the visitor has left" });
   assert.equal(server.received.length, 3);
