@@ -225,10 +225,12 @@ def test_long_retry_after_is_left_to_the_caller(serve: Serve) -> None:
 
 def test_attempt_without_a_response_ends_after_the_timeout(serve: Serve) -> None:
     released = threading.Event()
-    _, tenon = serve(lambda _: released.wait() and None, timeout=0.05, retries=0)
-    with pytest.raises(httpx.TimeoutException):
-        tenon.get_environment()
-    released.set()
+    _, tenon = serve(lambda _: released.wait(60) and None, timeout=0.05, retries=0)
+    try:
+        with pytest.raises(httpx.TimeoutException):
+            tenon.get_environment()
+    finally:
+        released.set()
 
 
 def test_list_is_read_page_by_page_with_its_filters(serve: Serve) -> None:
