@@ -55,10 +55,10 @@ pub struct Forwarder {
 impl Forwarder {
     /// Makes the first attempt for every record of the batch and every EventBridge bus that accepts
     /// it, and enqueues first attempts for webhooks, and for buses whose results could not be
-    /// stored. Returns the lowest sequence number whose record was not processed. Lambda retries the batch from there, for up to 20 hours, then
-    /// sends its position to the failure queue. A record may therefore be sent twice. A malformed
-    /// destination is logged and skipped; its records must be replayed. Fails if the event is not
-    /// that of a stream.
+    /// stored. Returns the lowest sequence number whose record was not processed. Lambda retries
+    /// the batch from there, for up to 20 hours, then sends its position to the failure queue. A
+    /// record may therefore be sent twice. A malformed destination is logged and skipped; its
+    /// records must be replayed. Fails if the event is not that of a stream.
     ///
     /// Up to 16 environments, and the destinations of each, are processed concurrently.
     ///

@@ -1,5 +1,6 @@
-//! Backlogs: isolation of destinations from a long backlog of another one, and of pending deliveries
-//! from unreadable items; calls of AWS that fail while deliveries become pending or are drained.
+//! Backlogs: isolation of destinations from a long backlog of another one, and of pending
+//! deliveries from unreadable items; calls of AWS that fail while deliveries become pending or are
+//! drained.
 
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
