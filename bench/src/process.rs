@@ -12,7 +12,6 @@ use rustix::{
     process::{Pid, Signal, kill_process},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
-
 use tests::processes;
 
 use crate::{
@@ -176,8 +175,8 @@ fn processor_time(id: u32) -> Duration {
 }
 
 /// Returns the processor time of each process of a deployed function.
-pub fn times_of_function(name: &str) -> BTreeMap<u32, Duration> {
-    let processes = processes::of_function(name);
-    assert!(!processes.is_empty(), "no process of {name} is running");
+pub fn times_of_function(function: &str) -> BTreeMap<u32, Duration> {
+    let processes = processes::of_function(function);
+    assert!(!processes.is_empty(), "no process of {function} is running");
     processes.into_iter().map(|process| (process, processor_time(process))).collect()
 }

@@ -152,7 +152,12 @@ impl Receiver {
                 }
                 Reply::Stall => {
                     let mut barrier = self.barrier.subscribe();
-                    barrier.wait_for(|open| *open).await.ok()?;
+                    tokio::select! {
+                        biased;
+                        // The client has given up: it sends nothing before the response.
+                        _ = stream.read_u8() => return None,
+                        open = barrier.wait_for(|open| *open) => open.ok()?,
+                    };
                     self.received.lock().unwrap()[index].is_accepted = true;
                     stream.write_all(b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n").await.ok()?;
                 }

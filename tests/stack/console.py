@@ -150,8 +150,8 @@ class Console:
             browser.prefer("light")
             # Chromium drops entries of a history with 50 of them, and not always the oldest one.
             browser.cdp("Page.resetNavigationHistory")
+            self.load()
             try:
-                self.load()
                 browser.log()
                 yield self
                 self._check_policy()

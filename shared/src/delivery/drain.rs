@@ -105,7 +105,7 @@ pub trait DrainStore {
 /// pending several times, one `BatchGetItem`, one read per replay, the calls of the sender, one
 /// transaction per 20 deliveries, and at most four writes of the health. At the end two reads,
 /// eight queries and one write, up to three times if deliveries become pending meanwhile, and at
-/// most one message.
+/// most one message, with another write if it cannot be sent.
 pub async fn drain(
     route: Route,
     store: &impl DrainStore,

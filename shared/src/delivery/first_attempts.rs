@@ -1,4 +1,5 @@
-//! First attempts to webhooks, which [`forward`](super::forward) enqueues.
+//! First attempts to webhooks, which [`forward`](super::forward) enqueues. Deliveries to a bus
+//! whose results it could not store become pending here.
 //!
 //! A webhook may take up to 15 seconds to respond. A queue between the stream and the webhooks
 //! keeps slow endpoints from delaying the stream.
@@ -36,8 +37,8 @@ pub struct FirstAttemptSender {
 
 impl FirstAttemptSender {
     /// Makes the first attempt for every record of the messages, for all destinations concurrently.
-    /// Returns the indices of the messages to retry: those with a record whose outcome was not
-    /// recorded.
+    /// Those to a bus become pending without one. Returns the indices of the messages to retry:
+    /// those with a record whose outcome was not recorded.
     ///
     /// AWS calls per destination: one `BatchGetItem` of the destination, its health and 98 records,
     /// one more per 100 further records; and the calls of [`DeliveryRecorder::of`].

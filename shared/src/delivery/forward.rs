@@ -3,7 +3,7 @@
 //! EventBridge attempts are made here, within [a short timeout]. First attempts to webhooks are
 //! queued for [`first_attempts`](super::first_attempts), so that no customer endpoint blocks a
 //! shard. If a destination is backing off or its circuit is open, the delivery becomes pending
-//! without an attempt.
+//! without an attempt. Deliveries to a bus whose results cannot be stored are queued too.
 //!
 //! [a short timeout]: super::eventbridge::FIRST_ATTEMPT_TIMEOUT
 
@@ -46,7 +46,7 @@ pub struct Forwarder {
     pub recorder: DeliveryRecorder,
     /// Sender to EventBridge buses.
     pub eventbridge: EventBridgeSender,
-    /// Queue of first attempts to webhooks.
+    /// Queue of first attempts to webhooks, and to buses whose results could not be stored.
     pub webhook_queue: Queue,
     /// Queue for the keys of stream records that cannot be parsed.
     pub dead_letter_queue: Queue,
@@ -189,7 +189,7 @@ fn accepted<'a>(destination: &Destination, records: &'a [StreamRecord]) -> impl 
     records.iter().map(|record| &record.record).filter(|record| destination.accepts(record))
 }
 
-/// Returns the messages that request the first attempts to a webhook.
+/// Returns the messages that request the first attempts for the records that a webhook accepts.
 fn first_attempts(route: Route, webhook: &Destination, records: &[StreamRecord]) -> Vec<FirstAttempts> {
     let keys: Vec<RecordKey> = accepted(webhook, records).map(Record::key).collect();
     messages_of(route, &keys).collect()

@@ -64,7 +64,8 @@
 //! * [`pipeline`]: the steps of an attempt.
 //! * [`forward`]: reads the stream of the Errors table, makes first attempts to EventBridge buses,
 //!   and enqueues first attempts for webhooks. `stream` parses the records.
-//! * [`first_attempts`]: makes the queued first attempts to webhooks.
+//! * [`first_attempts`]: makes the queued first attempts to webhooks; those to buses become
+//!   pending.
 //! * [`recorder`]: records the results of attempts, updates destination health, and schedules a
 //!   drain after first attempts that failed or were deferred.
 //! * [`drain`]: sends the pending deliveries of one destination when they are due; one drain at a

@@ -29,8 +29,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "message", rename_all_fields = "camelCase")]
 pub enum FirstAttempts {
-    /// First attempts to one webhook. Or to a bus, if the forwarder could not store their results:
-    /// they become pending.
+    /// First attempts to one webhook, or to a bus if the forwarder could not store their results:
+    /// these become pending.
     FirstAttemptsV1 {
         /// Environment of the destination and the records.
         environment_id: EnvironmentId,
@@ -81,7 +81,8 @@ pub enum ReplayStep {
         environment_id: EnvironmentId,
         /// Replay.
         replay_id: ReplayId,
-        /// Position of the step. If the replay has left it, the message is superseded.
+        /// Position of the step, none for the first one. If the replay has left it, the message is
+        /// superseded. A message of an earlier build has none: the sweep resumes its replay.
         #[serde(default)]
         position: Option<ReplayPosition>,
     },

@@ -341,7 +341,7 @@ mod tests {
         let background = Palette { background: color("#777777"), ..Palette::default() };
         assert_eq!(
             found(background),
-            [("light", "text", "background"), ("light", "mutedText", "background"), ("light", "danger", "background"),]
+            [("light", "text", "background"), ("light", "mutedText", "background"), ("light", "danger", "background")]
         );
     }
 }

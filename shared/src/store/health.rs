@@ -200,7 +200,7 @@ impl HealthStore {
     /// Forgets the wake-up of this time, whose message could not be sent, so that the next failure
     /// or the sweep schedules another. One write.
     pub async fn forget_wakeup(&self, route: Route, at: Timestamp) -> Result<(), StoreError> {
-        let update = Update::of(&keys::health(route)).remove("wakeAt").remove("nextDueAt");
+        let update = Update::of(&keys::health(route)).remove("wakeAt");
         self.0.update(update.when(Condition::equals("wakeAt", text(at)))).await.map(|_| ())
     }
 

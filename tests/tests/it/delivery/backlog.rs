@@ -110,7 +110,7 @@ async fn unreadable_items_fail_alone_in_the_drain() {
 }
 
 #[tokio::test]
-async fn bus_results_that_cannot_be_stored_are_queued_and_delay_no_other_destination() {
+async fn bus_results_that_cannot_be_stored_are_queued() {
     let harness = DeliveryHarness::new().await;
     let bus = create_refusing_bus(&harness).await;
     let errors = harness.record_errors(12).await;
