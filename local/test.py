@@ -30,8 +30,8 @@ from paths import ROOT
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
 # Tests of the stack by markers, each on a stack of its own. They mostly wait, and fill the time in
-# which the Rust tests wait. Each takes about as long as the others.
-SELECTIONS = ["alone", "clients or console", "not alone and not clients and not console"]
+# which the Rust tests wait.
+SELECTIONS = ["alone", "clients", "console", "not alone and not clients and not console"]
 # Report of nextest, as `.config/nextest.toml` has it.
 NEXTEST_REPORT = stack.TARGET / "nextest" / "default" / "junit.xml"
 # Script of axe-core, the accessibility checker.
@@ -55,7 +55,8 @@ def main() -> None:
     with contextlib.ExitStack() as started:
         finishes = [started.enter_context(stack_tests(selection)) for selection in SELECTIONS]
         print("building the tests …", flush=True)
-        code = wait_for([*LOWEST, *arguments.command, "--no-run"])
+        # The Rust tests start when they are built, and would be the last to end.
+        code = wait_for([*arguments.command, "--no-run"])
         code = code or run(arguments.command, expects_logs=True)
         results = [Result("Rust tests", code, failures(NEXTEST_REPORT)), *(finish() for finish in finishes)]
     for result in filter(lambda result: result.code, results):
