@@ -366,16 +366,18 @@ def test_errors_page_is_painted_after_three_requests(console: Console) -> None:
     assert set(requests) <= {*first, "GET /users", "GET /workflows", "GET /logs"}
 
 
-@pytest.mark.parametrize("page", ["errors", "destination"])
+@pytest.mark.parametrize("page", ["errors", "error", "destination"])
 def test_idle_watching_costs_at_most_six_requests_a_minute(console: Console, page: str) -> None:
     workflow = console.workflow(console.user("joe"), "Orders")
     with Receiver() as receiver:
         destination = console.webhook(receiver)
-        console.record(workflow, *(f"status code 500 of order {index}" for index in range(100)))
+        [error, *_] = console.record(workflow, *(f"status code 500 of order {index}" for index in range(100)))
         wait(lambda: len(receiver.ids) == 100, "all are delivered")
+        wait(lambda: console.get(f"/errors/{error}")["deliveries"], "the delivery is recorded")
         wait(lambda: console.health(destination)["lastSuccessAt"], "the health is recorded")
     fragment, text = {
         "errors": ("#/errors?view=list", "Follow"),
+        "error": (f"#/errors?error={error}", "delivered"),
         "destination": (f"#/destinations/{destination}", "Last delivery"),
     }[page]
     console.sign_in(fragment)

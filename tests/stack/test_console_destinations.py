@@ -636,6 +636,28 @@ def test_deliveries_are_replayed_by_selection_range_and_status(console: Console)
         assert sorted(receiver.ids) == sorted(ids * 2)
 
 
+def test_open_error_shows_the_outcome_of_its_pending_delivery(console: Console) -> None:
+    with Receiver(500) as receiver:
+        destination = console.webhook(receiver, name="Support desk")
+        [error] = fail(console, TEXTS[0], destination=destination)
+        console.sign_in(f"#/errors?error={error}")
+        console.see("Support desk", "pending")
+        assert "delivered" not in console.text()
+        # Its next attempts are far apart, and so are the requests.
+        console.skip(120)
+        console.forget()
+        console.skip(60)
+        assert len(console.requests(f"GET /errors/{error}")) <= 1
+        assert len(console.requests()) <= 6
+        receiver.status = 200
+        console.environment.call("PATCH", f"/destinations/{destination}", {"enabled": True})
+        console.skip_until("delivered")
+    # Nothing changes any longer.
+    console.forget()
+    console.skip(60)
+    assert console.requests(f"GET /errors/{error}") == []
+
+
 def test_selection_of_deliveries_that_are_gone_replays_nothing_else(console: Console) -> None:
     with Receiver(500) as receiver:
         destination = console.webhook(receiver)
@@ -767,6 +789,30 @@ def test_running_replay_is_cancelled(console: Console) -> None:
         console.skip(60)
         # No list is updated after the end of its replays.
         assert [line for line in console.requests() if "replays" in line] == []
+
+
+def test_destinations_that_are_not_loaded_are_not_said_to_be_deleted(console: Console, receiver: Receiver) -> None:
+    destination = console.webhook(receiver, name="Support desk", filter={"blockType": ["alloy.shopify"]})
+    workflow = console.workflow(console.user("joe"), "Orders")
+    [sent] = console.record(workflow, "status code 403")
+    [unwanted] = console.record(workflow, "timeout", blockType="alloy.slack")
+    wait(lambda: console.get(f"/errors/{sent}")["deliveries"], "the error is delivered")
+    console.hold("GET /destinations")
+    console.sign_in(f"#/errors?error={sent}")
+    console.see(f"Destination …{destination[-6:]}", "delivered")
+    assert "Deleted destination" not in console.text()
+    console.open(f"#/errors?error={unwanted}")
+    console.browser.wait("return document.querySelector('.panel pre')?.textContent === 'timeout'")
+    assert "No destinations" not in console.text()
+    console.release()
+    console.see("Support desk", "not sent")
+    # Nor if they cannot be loaded.
+    console.load()
+    console.set_offline(True, "GET /destinations")
+    console.sign_in(f"#/errors?error={sent}")
+    console.see(f"Destination …{destination[-6:]}", "The API is unreachable.")
+    console.set_offline(False)
+    console.click("Try again", "Support desk")
 
 
 def test_one_error_is_sent_again(console: Console, receiver: Receiver) -> None:

@@ -2,8 +2,8 @@
 
 import { Fragment, h, useEffect, useState } from "./preact.js";
 import { readPage, useSession } from "./api.js";
-import { useData, useReload } from "./data.js";
-import { destinationPath, useDestinations } from "./destination_store.js";
+import { useData, usePolling, useReload } from "./data.js";
+import { destinationPath, loadDestinations, useDestinations } from "./destination_store.js";
 import { destinationName } from "./names.js";
 import { openReplay, startReplay } from "./replays.js";
 import { changed, link, useAddress } from "./route.js";
@@ -13,6 +13,8 @@ import { Badge, Button, CopyButton, Empty, excerpt, Loading, PageLinks, plural, 
 export { DeliveryList, Deliveries };
 
 const PAGE_SIZE_OF_DELIVERIES = 50;
+// Longest pause between updates of pending deliveries: the last retries are hours apart.
+const LONGEST_PAUSE_MS = 60000;
 const NOT_LISTED =
   "Deliveries that succeeded at the first attempt are not listed: open an error to see its deliveries.";
 // Kinds of badges by status of a delivery.
@@ -184,17 +186,24 @@ const subscribesTo = ({ events }, type) =>
 
 // Deliveries of an error or event, by destination. Any of them can be sent again.
 function Deliveries({ deliveries, type, ids, reload }) {
-  const { list = [] } = useDestinations();
+  const { list, problem } = useDestinations();
   const { mayChange } = useSession();
+  usePolling(
+    async () => {
+      await reload();
+    },
+    { isActive: deliveries.some(({ status }) => status === "pending"), longest: LONGEST_PAUSE_MS },
+  );
   const known = new Map(deliveries.map((delivery) => [delivery.destinationId, delivery]));
-  const all = [...new Set([...list.map(({ destinationId }) => destinationId), ...known.keys()])];
+  const all = [...new Set([...(list ?? []).map(({ destinationId }) => destinationId), ...known.keys()])];
   return h(
     "section",
     { class: "stack", "aria-label": "Deliveries" },
     h("h3", {}, "Deliveries"),
+    !list && h(Loading, { of: { problem, isLoading: !problem, reload: loadDestinations }, rows: 1 }),
     all.length
       ? all.map((destinationId) => {
-          const destination = list.find((one) => one.destinationId === destinationId);
+          const destination = list?.find((one) => one.destinationId === destinationId);
           const delivery = known.get(destinationId);
           const isSubscribed = destination && subscribesTo(destination, type);
           const verb = delivery ? "Send again" : "Send";
@@ -206,7 +215,11 @@ function Deliveries({ deliveries, type, ids, reload }) {
               { class: "row spread" },
               destination
                 ? h("a", { href: link(["destinations", destinationId]) }, destinationName(destination))
-                : h("span", { class: "quiet" }, "Deleted destination"),
+                : h(
+                    "span",
+                    { class: "quiet" },
+                    list ? "Deleted destination" : `Destination …${destinationId.slice(-6)}`,
+                  ),
               h(
                 Badge,
                 { kind: DELIVERY_KINDS[delivery?.status] },
@@ -234,7 +247,7 @@ function Deliveries({ deliveries, type, ids, reload }) {
               ),
           );
         })
-      : h(Empty, { title: "No destinations" }),
+      : list && h(Empty, { title: "No destinations" }),
   );
 }
 
