@@ -6,6 +6,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import customer
 import pytest
@@ -656,6 +657,26 @@ def test_open_error_shows_the_outcome_of_its_pending_delivery(console: Console) 
     console.forget()
     console.skip(60)
     assert console.requests(f"GET /errors/{error}") == []
+
+
+def test_held_key_that_opens_a_dialog_does_not_submit_its_form(console: Console, receiver: Receiver) -> None:
+    destination = console.webhook(receiver)
+    console.sign_in(f"#/destinations/{destination}")
+    console.see("Replay …")
+
+    def press(**more: Any) -> None:
+        enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": "\r", **more}
+        console.browser.cdp("Input.dispatchKeyEvent", type="keyDown", **enter)
+
+    console.find("controlOf('Replay …').focus()")
+    press()
+    console.see("All deliveries that are")
+    for _ in range(3):
+        press(autoRepeat=True)
+    assert console.requests("POST") == []
+    console.browser.cdp("Input.dispatchKeyEvent", type="keyUp", key="Enter", code="Enter", windowsVirtualKeyCode=13)
+    press()
+    console.announced("The replay has started.")
 
 
 def test_selection_of_deliveries_that_are_gone_replays_nothing_else(console: Console) -> None:

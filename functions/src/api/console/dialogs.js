@@ -74,6 +74,10 @@ function Dialog({ title, close, isPanel, children }) {
       onInput: ({ target }) => {
         if (!target.matches("[type=radio], [type=checkbox]")) entered.current = target;
       },
+      // The key may still be held that has opened the dialog.
+      onKeyDown: (event) => {
+        if (event.repeat && event.key === "Enter" && !event.target.matches("textarea")) event.preventDefault();
+      },
       onClose: () => {
         if (!node.current) return;
         // A browser may close it at the second Escape without asking.
