@@ -326,6 +326,19 @@ def test_ids_are_copied_and_block_types_never_break(console: Console) -> None:
         assert set(console.find(script)) == {1}
 
 
+def test_repeated_message_is_announced_again(console: Console) -> None:
+    [error] = console.record(console.workflow(console.user("joe"), "Orders"), "status code 500")
+    console.sign_in(f"#/errors?error={error}")
+
+    def differ() -> bool:
+        console.click("Copy error text", "Copied.")
+        return len(set(console.messages())) > 1
+
+    # Screen readers announce what changes. A message is gone after a while.
+    wait(differ, "two messages that differ")
+    assert {message.strip("\u00a0") for message in console.messages()} == {"Copied."}
+
+
 def test_refused_copy_says_what_to_do(console: Console) -> None:
     console.sign_in("#/environment")
     console.browser.run("navigator.clipboard.writeText = () => Promise.reject(new Error('Write permission denied.'))")

@@ -19,9 +19,9 @@ const message = createStore("");
 let messageTimer;
 onSignOut(() => message.set(""));
 
-// Shows a message for a while, which screen readers announce.
+// Shows a message for a while, which screen readers announce: again only if its text differs.
 function announce(text, milliseconds = 6000) {
-  message.set(text);
+  message.set(text === message.value ? `${text}\u00a0` : text);
   clearTimeout(messageTimer);
   messageTimer = setTimeout(() => message.set(""), milliseconds);
 }
