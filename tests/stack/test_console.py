@@ -304,6 +304,21 @@ def test_names_are_shown_instead_of_ids_and_looked_up_once(console: Console) -> 
     assert console.requests(f"GET /users/{users[0]}") == [f"GET /users/{users[0]}"]
 
 
+def test_names_are_read_together_after_a_failure(console: Console) -> None:
+    users = [console.user(f"user-{index}") for index in range(3)]
+    for user in users:
+        console.record(console.workflow(user, f"Orders of {user}"), "status code 500")
+    console.sign_in("#/environment")
+    console.set_offline(True, "GET /users?")
+    console.open("#/errors?view=list")
+    console.see("status code 500")
+    wait(lambda: console.requests("GET /users?"), "the names are requested")
+    console.set_offline(False)
+    console.click("Groups", "Affected")
+    console.click("Newest first", "user-0", "user-1", "user-2")
+    assert console.requests("GET /users/") == []
+
+
 def test_ids_are_copied_and_block_types_never_break(console: Console) -> None:
     workflow = console.workflow(console.user("joe"), "Orders")
     [error] = console.record(workflow, "status code 500", blockType="alloy.shopify-order-line-items")

@@ -47,8 +47,8 @@ async function readNames(kind) {
   const present = lookups;
   try {
     if (!present.began.has(kind)) {
-      present.began.add(kind);
       rememberNames(kind, (await call("GET", `${kind}${query({ limit: 100 })}`)).data);
+      present.began.add(kind);
     }
     const missing = [...present[kind]].filter((id) => !names.value[kind].has(id));
     const readNext = async () => {
