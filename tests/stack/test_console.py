@@ -267,6 +267,30 @@ def test_revoked_key_leads_to_sign_in(console: Console) -> None:
     console.gone("It may have been revoked")
 
 
+def test_kept_key_survives_a_reload_without_a_network(console: Console) -> None:
+    console.click("Stay signed in")
+    console.sign_in("#/users", console.key("read"))
+    console.see("No users")
+    with console.browser.preloaded("window.fetch = () => Promise.reject(new TypeError('offline'));"):
+        console.load("#/users")
+        console.see("The API is unreachable. Reload the page to sign in again.")
+    console.load("#/users")
+    console.see("read only", "No users")
+
+
+def test_sign_in_works_without_storage(console: Console) -> None:
+    block = """Object.defineProperty(window, "sessionStorage", {
+        get() { throw new DOMException("The storage is blocked.", "SecurityError"); },
+    });"""
+    with console.browser.preloaded(block):
+        console.load()
+        console.click("Stay signed in")
+        console.sign_in("#/users", console.key("read"))
+        console.see("read only", "No users")
+        console.click("Sign out", "API key")
+    console.load()
+
+
 # ------------------------------------------------------------------------------------------
 # Names, times and copies
 

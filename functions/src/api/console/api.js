@@ -28,6 +28,14 @@ const API_KEY_PATTERN = /^tn_(live|test)_[0-9A-Za-z]{49}$/;
 // The modal has the same origin. Only keys that cannot change anything are stored, in this tab.
 const STORED_KEY = "tenon-read-key";
 
+// Storage of the tab. Without it, because the browser blocks it, no key is kept.
+let tabStorage = null;
+try {
+  tabStorage = sessionStorage;
+} catch {
+  // A SecurityError.
+}
+
 // Session `{key, environment, mayChange, controller}`, or `{reason}` why there is none, or
 // `{isRestoring}`.
 const session = createStore({});
@@ -52,21 +60,21 @@ async function signIn(key, remember) {
   const { scope } = environment;
   if (remember && scope !== "read")
     throw fieldProblem("key", `has the scope \`${scope}\`. Only a key with the scope \`read\` can be kept`);
-  if (remember) sessionStorage.setItem(STORED_KEY, key);
-  else sessionStorage.removeItem(STORED_KEY);
+  if (remember) tabStorage?.setItem(STORED_KEY, key);
+  else tabStorage?.removeItem(STORED_KEY);
   session.set({ ...candidate, environment, mayChange: scope === "manage" });
 }
 
 // Ends the session and aborts its requests.
 function signOut(reason) {
   session.value.controller?.abort();
-  sessionStorage.removeItem(STORED_KEY);
+  tabStorage?.removeItem(STORED_KEY);
   session.set({ reason });
 }
 
 // Signs in with the key that was kept, if there is one.
 async function restoreSession() {
-  const key = sessionStorage.getItem(STORED_KEY);
+  const key = tabStorage?.getItem(STORED_KEY);
   if (!key) return;
   session.set({ isRestoring: true });
   try {
@@ -74,7 +82,7 @@ async function restoreSession() {
   } catch (problem) {
     // Also if the key must not be kept.
     if (problem.isKeyRefused || problem.errors) signOut(problem.message);
-    else session.set({ reason: problem.message });
+    else session.set({ reason: `${problem.message} Reload the page to sign in again.` });
   }
 }
 
