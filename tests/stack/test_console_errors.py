@@ -544,8 +544,13 @@ def test_failed_page_can_be_loaded_again(reader: Console) -> None:
     reader.set_offline(True)
     reader.open("#/errors")
     reader.see("The API is unreachable.", "Not live")
+    reader.click("Try again")
+    reader.announced("The API is unreachable.")
     reader.set_offline(False)
     reader.click("Try again", UNAUTHORIZED, "Live")
+    # The message is gone.
+    reader.skip(20)
+    reader.gone("The API is unreachable.")
     # A response that breaks off is no empty list.
     reader.cut("GET /users")
     reader.open("#/users?status=active")

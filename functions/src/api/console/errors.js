@@ -91,7 +91,7 @@ function ErrorsPage() {
     h(LiveNotice, { live }),
     h(Problem, {
       problem: !live.problem && (overview.problem ?? list.problem),
-      retry: () => Promise.all([overview.reload(), list.reload()]),
+      retry: async () => (await overview.reload()) ?? list.reload(),
     }),
     shown
       ? h(

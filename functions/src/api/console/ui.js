@@ -54,7 +54,7 @@ const plural = (count, one, many = `${one}s`) => `${count.toLocaleString()} ${co
 const Badge = ({ kind = "quiet", children }) => h("span", { class: `badge ${kind}` }, children);
 
 // Properties of a control whose action runs once at a time. It keeps the focus meanwhile, and its
-// failure is announced.
+// failure, which it throws or returns, is announced.
 function useAction(action) {
   const [isBusy, setBusy] = useState(false);
   // The second click of a double click may come before the control is drawn again.
@@ -64,7 +64,8 @@ function useAction(action) {
     isRunning.current = true;
     setBusy(true);
     try {
-      await action();
+      const failure = await action();
+      if (failure instanceof Error) throw failure;
     } catch (problem) {
       announceProblem(problem);
     }
