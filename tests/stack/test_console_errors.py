@@ -261,6 +261,17 @@ def test_group_shows_its_errors_and_whom_it_affects(console: Console) -> None:
     assert console.parameters() == {}
 
 
+def test_group_whose_errors_are_not_loaded_names_no_users(console: Console) -> None:
+    Seed(console)
+    console.record(console.workflow(console.user("mia"), "Returns"), UNAUTHORIZED)
+    console.sign_in()
+    console.see(UNAUTHORIZED)
+    console.set_offline(True, "GET /logs")
+    console.click(UNAUTHORIZED, "2 affected users", "The API is unreachable.")
+    shown = console.text()
+    assert [text for text in ("affected users:", "and others") if text in shown] == []
+
+
 def test_error_shows_everything_and_leads_to_related_errors(reader: Console, seed: Seed) -> None:
     reader.sign_in("#/errors?view=list&blockType=alloy.shopify")
     reader.click(UNAUTHORIZED, "Happened", "Recorded", "run-1", "block-1", "Deliveries", "No destinations")

@@ -81,7 +81,8 @@ function Groups({ groups, complete, matches, nothing }) {
   );
 }
 
-const Links = ({ ids, Link }) => ids.map((id, index) => h(Fragment, { key: id }, index > 0 && ", ", h(Link, { id })));
+// Lists links after the text that names them.
+const Links = ({ ids, Link }) => ids.map((id, index) => h(Fragment, { key: id }, index ? ", " : ": ", h(Link, { id })));
 
 // A group: what happens, and whom it affects.
 function GroupSummary({ group, isLoading, errors = [] }) {
@@ -111,16 +112,16 @@ function GroupSummary({ group, isLoading, errors = [] }) {
           h(
             "p",
             {},
-            h("strong", {}, `${plural(group.workflows, "affected workflow")}: `),
+            h("strong", {}, plural(group.workflows, "affected workflow")),
             h(Links, { ids: group.workflowIds, Link: WorkflowLink }),
             group.workflows > group.workflowIds.length && " and others",
           ),
           h(
             "p",
             {},
-            h("strong", {}, `${plural(group.users, "affected user")}: `),
+            h("strong", {}, plural(group.users, "affected user")),
             h(Links, { ids: userIds, Link: UserLink }),
-            group.users > userIds.length && " and others",
+            userIds.length > 0 && group.users > userIds.length && " and others",
           ),
         )
       : !isLoading && h("p", { class: "quiet" }, "No error of this group in the time range."),
