@@ -723,6 +723,24 @@ def test_fields_of_a_time_range_do_not_overlap(console: Console) -> None:
     assert console.focused() == "Custom"
 
 
+def test_time_range_names_its_zone_and_refuses_years_with_five_digits(console: Console) -> None:
+    console.browser.cdp("Emulation.setTimezoneOverride", timezoneId="Asia/Tokyo")
+    try:
+        console.load()
+        console.sign_in("#/errors")
+        for field in ("Since", "Until"):
+            console.click("Custom", "Times in GMT+9")
+            assert console.find("return fieldOf(arguments[0]).max", field) == "9999-12-31T23:59"
+            # A browser may allow it nevertheless.
+            console.fill(field, "12345-01-01T00:00:00")
+            console.click("Show", "Enter a year with four digits.")
+            console.browser.press(ESCAPE)
+            console.gone("Until")
+        assert console.parameters() == {}
+    finally:
+        console.browser.cdp("Emulation.setTimezoneOverride", timezoneId="")
+
+
 def test_cells_of_a_narrow_table_keep_their_headers(console: Console) -> None:
     console.user("joe", fullName="Joe")
     console.sign_in("#/users")

@@ -10,7 +10,7 @@ import { announce } from "./messages.js";
 import { replayStarter, showReplays } from "./replays.js";
 import { rememberPage } from "./route.js";
 import { createStore, useStore } from "./store.js";
-import { isoTime, localInput, Time } from "./times.js";
+import { isoTime, localInput, Time, TIME_FIELD } from "./times.js";
 import { Button, Notice, plural } from "./ui.js";
 
 export { Missed, disableDestination, enableDestination };
@@ -108,10 +108,9 @@ function openMissed(destinationId, { title, missed, since }) {
     }),
     since &&
       h(Field, {
+        ...TIME_FIELD,
         label: "Disabled since",
         name: "since",
-        type: "datetime-local",
-        step: 1,
         required: true,
         isWide: true,
         value: localInput(since),

@@ -4,7 +4,7 @@ import { Fragment, h, useEffect, useRef, useState } from "./preact.js";
 import { fieldProblem } from "./api.js";
 import { Field, Form } from "./forms.js";
 import { changed, go } from "./route.js";
-import { isoTime, localInput } from "./times.js";
+import { isoTime, localInput, TIME_FIELD, zoneAt } from "./times.js";
 
 export { RangeChoice, RangeFields, rangeOf, pagesOf };
 
@@ -87,9 +87,10 @@ function RangeChoice({ parameters, fallback }) {
           {
             submit: "Show",
             send: async (values) => {
-              if (values.until && values.until <= values.since) throw fieldProblem("until", "must be after the start");
+              const [from, to] = [values.since, values.until].map(isoTime);
+              if (to && to <= from) throw fieldProblem("until", "must be after the start");
               setOpen(false);
-              go(changed({ range: null, since: isoTime(values.since), until: isoTime(values.until), cursor: null }));
+              go(changed({ range: null, since: from, until: to, cursor: null }));
             },
           },
           h(RangeFields, { since: since ?? rangeOf(parameters, fallback).since, until }),
@@ -100,13 +101,19 @@ function RangeChoice({ parameters, fallback }) {
 
 // Fields of a form for a time range, in the time zone of the browser.
 function RangeFields({ since, until }) {
-  const field = { type: "datetime-local", step: 1 };
   return h(
     Fragment,
     {},
-    h(Field, { ...field, label: "Since", name: "since", required: true, value: localInput(since) }),
     h(Field, {
-      ...field,
+      ...TIME_FIELD,
+      label: "Since",
+      name: "since",
+      required: true,
+      value: localInput(since),
+      hint: `Times in ${zoneAt(new Date(since))}`,
+    }),
+    h(Field, {
+      ...TIME_FIELD,
       label: "Until",
       name: "until",
       value: until ? localInput(until) : "",

@@ -3,7 +3,7 @@
 import { Fragment, h } from "./preact.js";
 import { createStore, useStore } from "./store.js";
 
-export { Time, localInput, isoTime, zoneAt };
+export { Time, TIME_FIELD, localInput, isoTime, zoneAt };
 
 const UNITS = [
   ["day", 86400],
@@ -52,9 +52,15 @@ function Time({ at, before, past }) {
   );
 }
 
-// Converts between the value of a datetime-local field, in the time zone of the browser, and ISO
-// 8601.
-const isoTime = (local) => (local ? new Date(local).toISOString() : "");
+// Properties of a field for a time in the time zone of the browser.
+const TIME_FIELD = { type: "datetime-local", step: 1, max: "9999-12-31T23:59" };
+
+// Converts between the value of such a field and ISO 8601. Some browsers accept later years, which
+// JavaScript does not read.
+function isoTime(local) {
+  if (local && !localInput(local)) throw new Error("Enter a year with four digits.");
+  return local && new Date(local).toISOString();
+}
 function localInput(time) {
   const date = new Date(time);
   return Number.isNaN(date.getTime())
