@@ -40,8 +40,8 @@ function IntegrationFilter() {
   } = useAddress();
   const [isNeeded, setNeeded] = useState(false);
   const names = useData(`names of integrations ${isNeeded}`, async () => (isNeeded ? allIntegrations() : []));
-  const { data = [], problem } = names;
-  const options = data.map(({ integrationId, name }) => [integrationId, name]);
+  const { data, problem } = names;
+  const options = (data ?? []).map(({ integrationId, name }) => [integrationId, name]);
   if (value && !options.some(([id]) => id === value)) options.push([value, value]);
   return h(
     FilterSelect,
@@ -51,6 +51,6 @@ function IntegrationFilter() {
       options,
       onFocus: () => (problem ? names.reload() : setNeeded(true)),
     },
-    problem && h("option", { disabled: true }, "The others cannot be loaded"),
+    !data && h("option", { disabled: true }, problem ? "The others cannot be loaded" : "Loading…"),
   );
 }
