@@ -355,3 +355,11 @@ def test_retired_integration_can_be_uninstalled(site: Site, new_environment: New
     site.click("Uninstall", "Uninstall shop?")
     site.click("Uninstall", "shop is uninstalled.", "There are no integrations yet.")
     user.call("GET", "/installations/shop", status=404)
+    site.run("modal.close()")
+    # Also without the catalogue.
+    environment.call("PUT", "/integrations/shop", SHOP)
+    user.install()
+    environment.call("PUT", "/integrations/shop", {**SHOP, "enabled": False})
+    site.show("no longer offered", integrationId="shop")
+    site.click("Uninstall", "Uninstall shop?")
+    site.click("Uninstall", "shop is uninstalled.", "This integration is not available.")

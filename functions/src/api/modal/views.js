@@ -60,7 +60,7 @@ async function openIntegration(id, message) {
       const installation = installationOf(id);
       if (!installation && !integration) {
         console.warn(`tenon: the integration ${id} does not exist, is disabled, or is none of those of the token`);
-        show({ title: text("title"), back: homeOf() }, h("p", { class: "empty" }, text("unavailable")));
+        show({ title: text("title"), back: homeOf(), message }, h("p", { class: "empty" }, text("unavailable")));
         return;
       }
       const title = integration?.name ?? id;
