@@ -157,6 +157,13 @@ def test_back_leads_to_the_card_in_a_page_in_place_too(site: Site, user: User) -
     site.browser.wait(in_sight, top)
 
 
+def test_number_of_errors_that_are_not_all_counted_is_a_lower_limit(site: Site, user: User) -> None:
+    user.fail(user.install(), "one", "two words")
+    groups = Api(site.environment.backend.url, user.token()).call("GET", "/errors/groups").body
+    site.front.fault("GET /errors/groups", Response.of(json.dumps({**groups, "complete": False}), "application/json"))
+    site.show("In the last seven days: 2+ errors")
+
+
 def test_errors_of_deleted_workflows_are_not_shown(site: Site, user: User) -> None:
     user.fail(user.install(), "Status code 401")
     site.show("In the last seven days: 1 error")

@@ -2,7 +2,7 @@
 
 import { text, plural, compareNames } from "./texts.js";
 import { h, button, icon } from "./dom.js";
-import { state, installationOf } from "./state.js";
+import { state, installationOf, presentGroups } from "./state.js";
 
 export { catalogueView, statusBadge };
 
@@ -20,8 +20,10 @@ const rank = ({ integrationId }) => {
   return status === "needs-attention" ? 0 : status ? 1 : 2;
 };
 
-// Creates the view. `openIntegration` and `openErrors` lead to the other views.
-function catalogueView({ openIntegration, openErrors, errorCount }) {
+// Creates the view. `openIntegration` and `openErrors` lead to the other views. `errors` is null if
+// the errors could not be loaded.
+function catalogueView({ openIntegration, openErrors, errors }) {
+  const errorCount = errors ? presentGroups(errors).reduce((sum, group) => sum + group.count, 0) : 0;
   const entries = [...state.integrations.values(), ...retiredEntries()];
   entries.sort((one, other) => rank(one) - rank(other) || compareNames(one.name, other.name));
   const list = h("ul", { class: "catalogue" });
@@ -57,7 +59,7 @@ function catalogueView({ openIntegration, openErrors, errorCount }) {
       h(
         "div",
         { class: "notice warn row" },
-        h("p", {}, plural("errorCount", errorCount)),
+        h("p", {}, plural("errorCount", errorCount, errors.complete ? "" : "+")),
         button(text("showErrors"), openErrors),
       ),
     list,

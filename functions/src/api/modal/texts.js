@@ -71,9 +71,9 @@ function text(key, values = {}) {
 
 // Up to 999,999 these languages have no other forms: `many` of French, Spanish and Portuguese is
 // for millions.
-const plural = (key, count) =>
+const plural = (key, count, more = "") =>
   text(`${key}.${new Intl.PluralRules(language).select(count) === "one" ? "one" : "other"}`, {
-    count: new Intl.NumberFormat(locale).format(count),
+    count: new Intl.NumberFormat(locale).format(count) + more,
   });
 
 const UNITS = [

@@ -33,12 +33,12 @@ async function openCatalogue(message) {
   await openView(
     async () => {
       const [, , errors] = await Promise.all([loadSession(), loadCatalogue(), loadErrors().catch(() => null)]);
-      return errors ? presentGroups(errors).reduce((sum, group) => sum + group.count, 0) : 0;
+      return errors;
     },
-    (errorCount) =>
+    (errors) =>
       show(
         { title: text("title"), message },
-        catalogueView({ openIntegration: (id) => openIntegration(id), openErrors: () => openErrors(), errorCount }),
+        catalogueView({ openIntegration: (id) => openIntegration(id), openErrors: () => openErrors(), errors }),
       ),
   );
 }
