@@ -151,11 +151,14 @@ function startFramed() {
       document.querySelector("dialog[open]")
     )
       return;
-    // The browser clears a search.
-    if (event.target.type === "search" && event.target.value) return;
     // The browser would close the dialog that asks.
     event.preventDefault();
-    requestClose();
+    const { target } = event;
+    // Not every browser clears a search.
+    if (target.type === "search" && target.value) {
+      target.value = "";
+      target.dispatchEvent(new Event("input"));
+    } else requestClose();
   });
   new ResizeObserver(() => send({ type: "size", height: Math.ceil(app.getBoundingClientRect().height) })).observe(app);
 }
