@@ -119,7 +119,7 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
     site.fill({"Orders per run": "1e999"})
     site.click("Install")
     wait(
-        lambda: site.error("Orders per run") == "Enter a number without thousands separators, such as 1234.5.",
+        lambda: site.error("Orders per run") == "Please check this value: \u2264 9007199254740991",
         "error of the number",
     )
     site.fill({"Orders per run": "7"})

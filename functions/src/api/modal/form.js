@@ -184,7 +184,10 @@ const invalidNumber = () => text("invalidNumber", { example: formatNumber(1234.5
 // Returns why a value cannot be sent, or null. The server checks the rest.
 function missingValue(field, value) {
   if (value === undefined) return field.required ? required(field.type === "select") : null;
-  if (field.type === "number" && typeof value !== "number") return invalidNumber();
+  if (field.type === "number" && typeof value !== "number")
+    return Number(value) > Number.MAX_SAFE_INTEGER
+      ? text("invalidValue", { reason: `≤ ${Number.MAX_SAFE_INTEGER}` })
+      : invalidNumber();
   if (field.type === "url" && !isUrl(value)) return text("invalidUrl");
   return null;
 }
