@@ -116,7 +116,7 @@ const DE = {
   readOnly: "Sie können dies ansehen, aber nicht ändern.",
   linkTitle: "Eine Integration verbinden",
   linkHelp: "Sie haben einen Link erhalten, um eine Integration mit Ihrem Konto zu verbinden. Er funktioniert nur einmal. Fahren Sie nur fort, wenn Sie ihn erwartet haben.",
-  linkOwner: "Was Sie hier verbinden, gehört zum Konto {user} ({environment}). Fahren Sie nur fort, wenn Sie beide kennen.",
+  linkOwner: "Was Sie hier verbinden, gehört zum Konto {user} ({environment}). Fahren Sie nur fort, wenn Sie beides kennen.",
   linkUsed: "Dieser Link wurde schon verwendet oder ist abgelaufen. Fordern Sie bei der Person, die ihn gesendet hat, einen neuen an.",
   linkReloaded: "Dieser Link wurde verwendet. Wenn die Integration installiert ist, ist nichts weiter nötig. Fordern Sie sonst bei der Person, die ihn gesendet hat, einen neuen an.",
   linkIncomplete: "Dieser Link ist unvollständig. Öffnen Sie ihn noch einmal aus der Nachricht.",
