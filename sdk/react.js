@@ -79,6 +79,9 @@ function withLatestFunctions(latest) {
 
 // Opens the modal with the latest properties.
 function show(latest, mount, isCurrent) {
+  // The component has its own.
+  if (latest.current.on != null || latest.current.mount !== undefined)
+    throw new TypeError("tenon: use onInstalled and the like instead of on, and inline instead of mount");
   const options = { ...withLatestFunctions(latest), mount, on: {} };
   for (const event of EVENTS) {
     const property = handlerOf(event);

@@ -63,6 +63,10 @@ export function App(props: Pick<TenonModalProps, "theme">) {
             <TenonModal open />
             {/* @ts-expect-error: unknown event */}
             <TenonModal token={token} onOpened={() => {}} />
+            {/* @ts-expect-error: the component has properties for events */}
+            <TenonModal token={token} on={{ installed() {} }} />
+            {/* @ts-expect-error: the component has its own element */}
+            <TenonModal inline token={token} mount={document.body} />
         </>
     );
 }

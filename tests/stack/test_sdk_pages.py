@@ -257,11 +257,17 @@ def test_options_of_the_hook_are_checked(page: Page) -> None:
 @needs_node
 def test_invalid_properties_are_thrown_and_do_not_count_as_open(page: Page) -> None:
     page.host.run("window.thrown = []; addEventListener('error', ({ message }) => thrown.push(message))")
-    for generation in (1, 3):
-        page.render("TenonModal", generation, open=True, view="nowhere")
+    instead = "use onInstalled and the like instead of on, and inline instead of mount"
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"view": "nowhere"}, "view must be"),
+        ({"on": {}}, instead),
+        ({"mount": None}, instead),
+    ]
+    for generation, (props, reason) in zip((1, 3, 5), wrong, strict=True):
+        page.render("TenonModal", generation, open=True, **props)
         assert page.events(1) == [[generation, "Close", {}]]
         [message] = page.host.wait("return thrown.length && thrown")
-        assert "view must be" in message
+        assert reason in message
         page.host.run("events.length = thrown.length = 0")
         page.render("TenonModal", generation + 1, open=False)
     assert not page.host.is_open()
