@@ -122,8 +122,8 @@ export interface PageOptions extends Optional<{
   /** Defaults to the theme of the environment. */
   theme: Theme;
   /**
-   * Defaults to the language of the environment, then to that of the browser, also if it has no
-   * texts.
+   * A language without texts is ignored. Defaults to the language of the environment, then to that
+   * of the browser.
    */
   lang: Language | (string & {});
   /** Texts that replace those of the page, by their key. */
