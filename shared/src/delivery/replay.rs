@@ -150,8 +150,8 @@ impl Replayer {
             Some(before) => self.wake(route, &before, now).await,
             None => Ok(()),
         };
-        // If another run has already executed this step, that run enqueues the successor. It is
-        // enqueued also if the drain could not be woken: a repetition of this message would not.
+        // If another run has already executed this step, that run enqueues the successor. This run
+        // does even if the drain could not be woken: its message, repeated, is superseded.
         if let Some(next) = found.next.filter(|_| advanced) {
             let step = ReplayStep::ReplayStepV1 { environment_id: environment, replay_id: id, position: Some(next) };
             self.steps.send(&environment.to_string(), &step, now, now).await?;
