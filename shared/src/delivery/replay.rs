@@ -1,7 +1,7 @@
 //! Replays: add records to the pending deliveries of a destination again, step by step. The
 //! [`drain`](super::drain) then sends them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
@@ -26,7 +26,7 @@ use crate::{
         deliveries::Deliveries,
         destinations::Destinations,
         health::HealthStore,
-        pending::{PendingDeliveries, Queued},
+        pending::{PendingDeliveries, QueueOutcome, Queued},
         records::{ListedRecord, RecordKind, Records, SHARDS},
         replays::Replays,
     },
@@ -36,6 +36,9 @@ use crate::{
 const RECORDS_PER_STEP: usize = 200;
 /// Maximum number of queries by id that a step makes concurrently.
 const MAX_CONCURRENT_QUERIES: usize = 16;
+
+/// Wait before a step is repeated whose deliveries others keep changing, in milliseconds.
+const INTERFERENCE_DELAY: RangeInclusive<u64> = 2_000..=10_000;
 
 /// Executor of replay steps.
 #[derive(Clone, Debug)]
@@ -133,8 +136,14 @@ impl Replayer {
         }
         let queued = self.pending.queue_again(route, &self.replays, &replay, &found.records).await?;
         let now = Timestamp::now();
-        let Some(Queued { records: count, added }) = queued else {
-            return self.wake_for_cancelled(route).await;
+        let Queued { records: count, added } = match queued {
+            QueueOutcome::Queued(queued) => queued,
+            QueueOutcome::ReplayEnded => return self.wake_for_cancelled(route).await,
+            QueueOutcome::Interfered => {
+                // Sooner than SQS would deliver the message again.
+                let at = now + Duration::from_millis(rand::random_range(INTERFERENCE_DELAY));
+                return self.steps.send(&environment.to_string(), step, at, now).await;
+            }
         };
         let more = found.next.is_some();
         // At least one, so that a drain sees the change. It corrects the number.

@@ -59,19 +59,24 @@ impl Day {
     }
 }
 
+/// Returns the nearest time that can be written: `jiff` represents no fractions of its first and
+/// last second.
+fn nearest(milliseconds: i64) -> Timestamp {
+    let (first, last) = (jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
+    Timestamp(milliseconds.clamp(first * 1000, last * 1000))
+}
+
 impl std::ops::Add<Duration> for Timestamp {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
-        let later = self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
-        Self(later.min(jiff::Timestamp::MAX.as_millisecond()))
+        nearest(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
 impl std::ops::Sub<Duration> for Timestamp {
     type Output = Self;
     fn sub(self, duration: Duration) -> Self {
-        let earlier = self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
-        Self(earlier.max(jiff::Timestamp::MIN.as_millisecond()))
+        nearest(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -125,12 +130,12 @@ impl FromStr for Timestamp {
 fn parse(text: &str) -> Option<Timestamp> {
     let text = &*without_surplus_digits(text);
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Some(Timestamp(at.as_millisecond()));
+        return Some(nearest(at.as_millisecond()));
     }
     let pieces = Pieces::parse(text).ok()?;
     let year = pieces.date().year();
-    let end = if year > 0 { jiff::Timestamp::MAX } else { jiff::Timestamp::MIN };
-    (pieces.to_numeric_offset().is_some() && year.unsigned_abs() == 9999).then(|| Timestamp(end.as_second() * 1000))
+    let end = if year > 0 { i64::MAX } else { i64::MIN };
+    (pieces.to_numeric_offset().is_some() && year.unsigned_abs() == 9999).then(|| nearest(end))
 }
 
 impl Serialize for Timestamp {
@@ -165,6 +170,18 @@ mod tests {
     fn time_is_written_in_utc_with_milliseconds() {
         let time: Timestamp = "2026-11-24T06:30:50+01:00".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-24T05:30:50.000Z");
+    }
+
+    #[test]
+    fn first_and_last_times_are_written_as_they_are_read() {
+        let ends =
+            ["-009999-01-02T01:59:59.5Z", "-9999-01-01T00:00:00Z", "9999-12-30T22:00:00.5Z", "9999-12-31T23:59:59Z"];
+        for end in ends.map(|text| text.parse::<Timestamp>()).into_iter().flatten() {
+            for time in [end, end + Duration::from_millis(59), end - Duration::from_millis(59), end + Duration::MAX] {
+                assert_eq!(time.to_string().parse(), Ok(time));
+            }
+        }
+        assert_eq!("9999-12-31T23:59:59Z".parse::<Timestamp>().unwrap(), nearest(i64::MAX));
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::{
     logs::ErrorChain,
 };
 
-pub use queue::Queued;
+pub use queue::{QueueOutcome, Queued};
 
 /// Pending deliveries of all destinations.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ use crate::{
 /// most 2 KiB each, a hundred deliveries fit into the response of a function (6 MB).
 const MAX_KEPT_ATTEMPTS: usize = 12;
 
-/// Result of queueing records for a replay.
+/// Records that are queued for a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
     /// Number of records that are queued, including those that an earlier call queued.
@@ -39,12 +39,14 @@ pub struct Queued {
     pub added: usize,
 }
 
-/// Result of queueing the records of one transaction.
-enum QueueOutcome {
+/// Result of queueing records for a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueOutcome {
+    /// All records are queued.
     Queued(Queued),
-    /// The replay was cancelled.
+    /// The replay is no longer running.
     ReplayEnded,
-    /// A drain changed a delivery meanwhile.
+    /// A drain or another replay changed a delivery meanwhile.
     Interfered,
 }
 
@@ -122,36 +124,31 @@ impl PendingDeliveries {
     /// that is pending for [`MAX_REPLAYS_PER_DELIVERY`] replays, and one whose status the replay
     /// does not select. Each record occurs at most once.
     ///
-    /// Returns none if the replay is no longer running. Otherwise the number of records that are
-    /// queued, and how many of their deliveries were not pending before.
-    ///
-    /// Two `BatchGetItem` and one transaction per 33 records; repeated if a drain interferes.
+    /// Two `BatchGetItem` and one transaction per 33 records; repeated up to four times if a drain
+    /// or another replay interferes.
     pub async fn queue_again(
         &self,
         route: Route,
         replays: &Replays,
         replay: &Replay,
         records: &[RecordRef],
-    ) -> Result<Option<Queued>, StoreError> {
+    ) -> Result<QueueOutcome, StoreError> {
         let mut all = Queued::default();
         for chunk in records.chunks(MAX_TRANSACTION_ITEMS / WRITES_PER_DELIVERY) {
             let mut retries = Retries::start();
             let Queued { records, added } = loop {
                 match self.queue_chunk(route, replays, replay, chunk).await? {
                     QueueOutcome::Queued(queued) => break queued,
-                    QueueOutcome::ReplayEnded => return Ok(None),
-                    QueueOutcome::Interfered => {
-                        let error = StoreError::Busy("a drain keeps changing the deliveries".into());
-                        retries.wait_after(error).await?;
-                    }
+                    QueueOutcome::Interfered if retries.wait().await => {}
+                    ended => return Ok(ended),
                 }
             };
             all = Queued { records: all.records + records, added: all.added + added };
         }
-        Ok(Some(all))
+        Ok(QueueOutcome::Queued(all))
     }
 
-    /// Queues records in one transaction, unless a drain interferes.
+    /// Queues records in one transaction.
     async fn queue_chunk(
         &self,
         route: Route,

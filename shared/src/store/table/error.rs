@@ -133,7 +133,7 @@ impl Retries {
 
     /// Waits for the start of the next attempt, for a random time that grows with each attempt.
     /// Returns false immediately if the attempts are exhausted.
-    pub(super) async fn wait(&mut self) -> bool {
+    pub(in crate::store) async fn wait(&mut self) -> bool {
         if self.made == MAX_ATTEMPTS || !self.have_time() {
             return false;
         }

@@ -21,7 +21,7 @@ use tenon::{
         PageRequest, Table,
         deliveries::{Deliveries, Unrecorded},
         errors::Errors,
-        pending::{Merge, PendingDeliveries, Queued},
+        pending::{Merge, PendingDeliveries, QueueOutcome, Queued},
         records::Records,
         replays::Replays,
         retention::Retention,
@@ -409,9 +409,9 @@ async fn replay_queues_and_counts_each_error_once() {
     };
 
     let first = start().await;
-    assert_eq!(queue(&first).await, Some(Queued { records: 40, added: 39 }));
+    assert_eq!(queue(&first).await, QueueOutcome::Queued(Queued { records: 40, added: 39 }));
     // A repeated step, before and after the deliveries.
-    assert_eq!(queue(&first).await, Some(Queued { records: 40, added: 0 }));
+    assert_eq!(queue(&first).await, QueueOutcome::Queued(Queued { records: 40, added: 0 }));
     assert_eq!(counts(&first).await, (40, 0, 0, 40));
     let due = deliver().await;
     assert_eq!(
@@ -419,7 +419,7 @@ async fn replay_queues_and_counts_each_error_once() {
         1,
         "the retry is wanted without the replay"
     );
-    assert_eq!(queue(&first).await, Some(Queued { records: 40, added: 0 }));
+    assert_eq!(queue(&first).await, QueueOutcome::Queued(Queued { records: 40, added: 0 }));
     assert_eq!((counts(&first).await, deliver().await.len()), ((40, 40, 0, 0), 0));
     let page = deliveries.list(route, None, PageRequest::first(100)).await.unwrap();
     let statuses =
@@ -429,9 +429,9 @@ async fn replay_queues_and_counts_each_error_once() {
 
     let (second, third, cancelled) = (start().await, start().await, start().await);
     replays.cancel(route.environment, cancelled.replay_id).await.unwrap();
-    assert_eq!((queue(&cancelled).await, counts(&cancelled).await), (None, (0, 0, 0, 0)));
-    assert_eq!(queue(&second).await, Some(Queued { records: 40, added: 40 }));
-    assert_eq!(queue(&third).await, Some(Queued { records: 40, added: 0 }));
+    assert_eq!((queue(&cancelled).await, counts(&cancelled).await), (QueueOutcome::ReplayEnded, (0, 0, 0, 0)));
+    assert_eq!(queue(&second).await, QueueOutcome::Queued(Queued { records: 40, added: 40 }));
+    assert_eq!(queue(&third).await, QueueOutcome::Queued(Queued { records: 40, added: 0 }));
     assert_eq!(deliver().await.len(), 40);
     for replay in [&second, &third] {
         assert_eq!(counts(replay).await, (40, 40, 0, 0));
@@ -538,7 +538,10 @@ async fn replay_by_status_skips_deliveries_that_have_changed_since() {
         let replay = Replay::new(ReplayId::new(), route.destination, ReplaySelection::Deliveries(statuses), now);
         replays.create(route.environment, &replay).await.unwrap();
         let records: Vec<_> = records.iter().map(|record| stored(*record, now)).collect();
-        assert_eq!(pending.queue_again(route, &replays, &replay, &records).await.unwrap(), Some(queued));
+        assert_eq!(
+            pending.queue_again(route, &replays, &replay, &records).await.unwrap(),
+            QueueOutcome::Queued(queued)
+        );
     }
 }
 

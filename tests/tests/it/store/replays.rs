@@ -1,8 +1,12 @@
 //! Stored replays: pages of a list that reads the replays of all destinations of an environment.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 use tenon::{
     delivery::{queues::ReplayStep, replay::Replayer},
     domain::{
@@ -22,6 +26,7 @@ use tests::{
     Calls, aws,
     crash::Crash,
     delivery_harness::{DeliveryHarness, first_step},
+    faulty_aws::answering,
     setting,
 };
 
@@ -70,6 +75,43 @@ async fn message_of_a_position_that_the_replay_has_left_does_nothing() {
     assert_eq!(progress().await, (ReplayStatus::Running, position.clone(), 0));
     replayer.run(&ReplayStep::ReplayStepV1 { environment_id, replay_id, position }).await.unwrap();
     assert_eq!(progress().await, (ReplayStatus::Done, None, 1));
+}
+
+#[tokio::test]
+async fn step_with_which_others_interfere_is_repeated_soon() {
+    let harness = DeliveryHarness::new().await;
+    let sent: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let messages = sent.clone();
+    // Every transaction finds a delivery changed.
+    let config = answering(&harness.aws, move |operation, body| match operation {
+        "TransactWriteItems" => {
+            let count = body["TransactItems"].as_array().unwrap().len();
+            let mut reasons = vec![json!({ "Code": "None" }); count];
+            reasons[0] = json!({ "Code": "ConditionalCheckFailed" });
+            let refused = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
+            Some((400, json!({ "__type": refused, "CancellationReasons": reasons })))
+        }
+        "SendMessage" => {
+            messages.lock().unwrap().push(body.clone());
+            Some((200, json!({ "MessageId": "1" })))
+        }
+        _ => None,
+    });
+    let replayer = connect(&config, Replayer::from_aws).await.unwrap();
+    let route = harness.create_webhook("http://127.0.0.1:9/").await;
+    let errors = harness.record_errors(2).await;
+    let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
+    let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
+    replayer.replays.create(route.environment, &replay).await.unwrap();
+    let step = first_step(route.environment, &replay);
+
+    replayer.run(&step).await.unwrap();
+
+    let sent = sent.lock().unwrap().clone();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(serde_json::from_str::<Value>(sent[0]["MessageBody"].as_str().unwrap()).unwrap(), json!(step));
+    assert!((2..=10).contains(&sent[0]["DelaySeconds"].as_u64().unwrap()), "{sent:?}");
+    replayer.replays.cancel(route.environment, replay.replay_id).await.unwrap();
 }
 
 #[tokio::test]
