@@ -53,9 +53,12 @@ class Feed:
     reads: int = 0
 
     def earlier(self) -> list[Json]:
-        """Returns the newest records of before the start."""
-        records, self.has_started = self.fetch({"limit": INITIAL_RECORDS}, pages=1)
-        return self.unknown(records)
+        """Returns the newest earlier records, and all that the next call reads again."""
+        newest, has_newest = self.fetch({"limit": INITIAL_RECORDS}, pages=1)
+        since = self.read_until - LONG_OVERLAP
+        recent, has_recent = self.fetch({"since": since.isoformat(), "limit": 100})
+        self.has_started = has_newest and has_recent
+        return self.unknown(newest + recent)
 
     def read(self) -> list[Json]:
         """Returns the newest records at first, and then those that are new."""

@@ -23,15 +23,17 @@ class Unreliable(Api):
         self.failures: dict[str, Response | Exception] = {}
 
     def call(self, _method: str, path: str, _body: dict[str, Any] | None = None) -> Response:
-        """Returns the records of a list since a time."""
+        """Returns the records of a list since a time, or the newest ones."""
         parts = urlsplit(path)
         if failure := self.failures.get(parts.path):
             if isinstance(failure, Exception):
                 raise failure
             return failure
-        [since] = parse_qs(parts.query).get("since", [""])
+        query = parse_qs(parts.query)
+        [since], [limit] = query.get("since", [""]), query["limit"]
         member = {"/logs": "errors", "/events": "data"}[parts.path]
-        return Response(200, {member: [one for one in self.records[member] if one["createdAt"] >= since]})
+        found = [one for one in self.records[member] if one["createdAt"] >= since]
+        return Response(200, {member: found[-int(limit) :]})
 
     def add(self, member: str, **others: Any) -> None:
         """Adds a record of now."""
@@ -81,6 +83,18 @@ def test_earlier_records_are_printed_as_soon_as_they_can_be_read(capsys: pytest.
     show(feeds)
     show(feeds)
     assert capsys.readouterr().out.count("earlier") == 1
+
+
+def test_recent_records_are_printed_in_order_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    api = Unreliable()
+    for number in range(25):
+        api.add("errors", blockType="alloy.shopify", error=f"error-{number}")
+    feeds = [Feed(api, "/logs", "errors", error_line)]
+    show(feeds)
+    printed = [line.rpartition(" ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [f"error-{number}" for number in range(25)]
+    show(feeds)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_local_stack_that_is_replaced_is_waited_for(
