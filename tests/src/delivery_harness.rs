@@ -32,9 +32,9 @@ use tenon::{
         error_log::{ErrorIdentity, ErrorLog, NewError, WorkflowRef},
         event_bus::{AwsCredentials, BusAccess, EventBridge},
         health::Health,
-        id::{DestinationId, EnvironmentId, UserId, WorkflowId},
+        id::{DestinationId, EnvironmentId, ReplayId, UserId, WorkflowId},
         names::Names,
-        replay::Replay,
+        replay::{Replay, ReplaySelection},
         request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser, User},
@@ -350,6 +350,14 @@ impl DeliveryHarness {
             count += errors.iter().filter(|error| recorded.contains(&error.error_id.to_string())).count();
         }
         count
+    }
+
+    /// Stores a replay of these errors, none of whose steps has been executed.
+    pub async fn start_replay(&self, route: Route, errors: &[ErrorLog]) -> Replay {
+        let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
+        let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
+        self.drains.recorder.replays.create(route.environment, &replay).await.unwrap();
+        replay
     }
 
     /// Returns the health of a destination.

@@ -190,6 +190,7 @@ function Deliveries({ deliveries, type, ids, reload }) {
   const { mayChange } = useSession();
   usePolling(
     async () => {
+      // It returns a problem, which is no news.
       await reload();
     },
     { isActive: deliveries.some(({ status }) => status === "pending"), longest: LONGEST_PAUSE_MS },

@@ -60,9 +60,7 @@ async fn message_of_a_position_that_the_replay_has_left_does_nothing() {
     let replayer = connect(&harness.aws, Replayer::from_aws).await.unwrap();
     let route = harness.create_webhook("http://127.0.0.1:9/").await;
     let errors = harness.record_errors(3).await;
-    let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
-    let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
-    replayer.replays.create(route.environment, &replay).await.unwrap();
+    let replay = harness.start_replay(route, &errors).await;
     let position = Some(ReplayPosition { part: 2, after: None });
     assert!(replayer.replays.advance(route.environment, &replay, position.as_ref()).await.unwrap());
     let progress = async || {
@@ -100,9 +98,7 @@ async fn step_with_which_others_interfere_is_repeated_soon() {
     let replayer = connect(&config, Replayer::from_aws).await.unwrap();
     let route = harness.create_webhook("http://127.0.0.1:9/").await;
     let errors = harness.record_errors(2).await;
-    let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
-    let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
-    replayer.replays.create(route.environment, &replay).await.unwrap();
+    let replay = harness.start_replay(route, &errors).await;
     let step = first_step(route.environment, &replay);
 
     replayer.run(&step).await.unwrap();
@@ -124,9 +120,7 @@ async fn deliveries_that_an_interrupted_step_queued_are_found_by_the_sweep() {
         let replayer = connect(&config, Replayer::from_aws).await.unwrap();
         let route = harness.create_webhook("http://127.0.0.1:9/").await;
         let errors = harness.record_errors(40).await;
-        let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
-        let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
-        replayer.replays.create(route.environment, &replay).await.unwrap();
+        let replay = harness.start_replay(route, &errors).await;
         let first = first_step(route.environment, &replay);
         let ended = crash.at(call, true, replayer.run(&first)).await;
         replayer.replays.cancel(route.environment, replay.replay_id).await.unwrap();

@@ -12,10 +12,10 @@ use tenon::{
         delivery::{Attempt, DeliveryStatus, PendingDelivery},
         destination::Destination,
         health::Health,
-        id::{EnvironmentId, ReplayId},
+        id::EnvironmentId,
         names::{Names, UserRef},
         record::Record,
-        replay::{Replay, ReplaySelection, ReplayStatus},
+        replay::ReplayStatus,
         request_seed::RequestSeed,
         timestamp::Timestamp,
         user::{Metadata, NewUser},
@@ -314,9 +314,7 @@ async fn damaged_delivery_or_replay_keeps_no_other_from_being_settled() {
     assert!(replayer.pending.add(route, &waiting.collect::<Vec<_>>()).await.unwrap().is_empty());
     let mut replays = Vec::new();
     for half in errors.chunks(3) {
-        let selection = ReplaySelection::Errors(half.iter().map(|error| error.error_id).collect());
-        let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
-        replayer.replays.create(route.environment, &replay).await.unwrap();
+        let replay = harness.start_replay(route, half).await;
         replayer.run(&first_step(route.environment, &replay)).await.unwrap();
         replays.push(replay.replay_id);
     }
@@ -356,9 +354,7 @@ async fn replay_waits_until_its_damaged_destination_is_repaired() {
     let route = harness.create_webhook(&receiver.url).await;
     let errors = harness.record_errors(3).await;
     let replayer = connect(&harness.aws, Replayer::from_aws).await.unwrap();
-    let selection = ReplaySelection::Errors(errors.iter().map(|error| error.error_id).collect());
-    let replay = Replay::new(ReplayId::new(), route.destination, selection, Timestamp::now());
-    replayer.replays.create(route.environment, &replay).await.unwrap();
+    let replay = harness.start_replay(route, &errors).await;
     let client = Client::new(&harness.aws);
     let put = async |item: Item| {
         client.put_item().table_name(setting("DIRECTORY_TABLE")).set_item(Some(item)).send().await.unwrap();
