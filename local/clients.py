@@ -44,7 +44,7 @@ def check() -> None:
         sys.exit("\n".join(f"{path.relative_to(ROOT)} is not current: run `make generate`" for path in stale))
     with tempfile.TemporaryDirectory() as folder:
         python_client(Path(folder))
-        if NODE_MODULES.is_dir():
+        if node():
             lint()
             typescript_client(Path(folder) / "typescript")
             node_sdk(Path(folder) / "sdk")
@@ -56,7 +56,7 @@ def generated_files() -> dict[Path, str]:
     package = PYTHON_SDK / "src" / "tenon_client"
     files = {package / name: _formatted(text) for name, text in python_sdk.generate(document).items()}
     files[ROOT / "docs" / "reference.md"] = reference.generate(document)
-    if NODE_MODULES.is_dir():
+    if node():
         files[NODE_SDK / "src" / "api.ts"] = _typescript_types("--default-non-nullable", "false")
     else:
         without_node("the OpenAPI linter, the TypeScript client and sdk/node")

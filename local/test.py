@@ -20,6 +20,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import axe_playwright_python
+import clients
 import customer
 import emulator
 import samcli
@@ -30,8 +31,9 @@ from paths import ROOT
 # Priorities below those of the local AWS and the functions, which must answer in time.
 LOWER, LOWEST = ["nice", "-n", "5"], ["nice", "-n", "10"]
 # Tests of the stack by markers, each on a stack of its own. They mostly wait, and fill the time in
-# which the Rust tests wait.
+# which the Rust tests wait. Without a browser, the few others of the console need no stack.
 SELECTIONS = ["alone", "clients", "console", "not alone and not clients and not console"]
+SELECTIONS_WITHOUT_BROWSER = ["alone", "clients", "not alone and not clients"]
 # Report of nextest, as `.config/nextest.toml` has it.
 NEXTEST_REPORT = stack.TARGET / "nextest" / "default" / "junit.xml"
 # Script of axe-core, the accessibility checker.
@@ -51,9 +53,11 @@ def main() -> None:
     signal.signal(signal.SIGHUP, lambda *_: sys.exit("terminated"))
     if not arguments.stack_tests:
         sys.exit(run(arguments.command))
+    name_skipped_tests()
     NEXTEST_REPORT.unlink(missing_ok=True)
+    selections = SELECTIONS if has_browser() else SELECTIONS_WITHOUT_BROWSER
     with contextlib.ExitStack() as started:
-        finishes = [started.enter_context(stack_tests(selection)) for selection in SELECTIONS]
+        finishes = [started.enter_context(stack_tests(selection)) for selection in selections]
         print("building the tests …", flush=True)
         # The Rust tests start when they are built, and would be the last to end.
         code = wait_for([*arguments.command, "--no-run"])
@@ -63,6 +67,24 @@ def main() -> None:
         print(f"{result.tests}: exit code {result.code}", *result.failures, sep="\n  ", flush=True)
         code = code or result.code
     sys.exit(code)
+
+
+def has_browser() -> bool:
+    """Returns whether Chromium and its driver are installed."""
+    return bool(shutil.which("chromium") and shutil.which("chromedriver"))
+
+
+def name_skipped_tests() -> None:
+    """Names the tests that are skipped because a program is missing. Exits if none may be."""
+    needed = [
+        (has_browser(), "browser tests: needs chromium and chromedriver (Debian: chromium, chromium-driver)"),
+        (clients.node(), "tests of JavaScript and of the npm packages: needs Node.js 20.19 or later with npm"),
+        (shutil.which("aws"), "tests of deploy.sh and of one example of the guides: needs the AWS CLI"),
+    ]
+    skipped = [f"skipping the {tests}" for is_installed, tests in needed if not is_installed]
+    print(*skipped, sep="\n", end="\n" if skipped else "", flush=True)
+    if skipped and os.environ.get("TENON_REQUIRE_ALL"):
+        sys.exit("TENON_REQUIRE_ALL is set, so that no test may be skipped.")
 
 
 @dataclass
@@ -198,13 +220,8 @@ class ChromeDriver:
 
 
 def start_chromedriver() -> ChromeDriver | None:
-    """Starts ChromeDriver for the console's tests if it is installed with Chromium."""
-    if not (shutil.which("chromium") and shutil.which("chromedriver")):
-        if os.environ.get("TENON_REQUIRE_ALL"):
-            sys.exit("The browser tests require chromium and chromedriver (Debian: chromium, chromium-driver).")
-        print(
-            "skipping the browser tests: chromium and chromedriver are not installed (Debian: chromium, chromium-driver)"
-        )
+    """Starts ChromeDriver for the browser tests if it is installed with Chromium."""
+    if not has_browser():
         return None
     port = emulator.free_port()
     command = [*LOWEST, "chromedriver", f"--port={port}"]

@@ -135,7 +135,7 @@ def sdk_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def node_sdk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of sdk/node, compiled with its tests."""
-    if not clients.NODE_MODULES.is_dir():
+    if not clients.node():
         pytest.skip("needs Node.js")
     folder = tmp_path_factory.mktemp("node") / "sdk"
     clients.node_sdk(folder)

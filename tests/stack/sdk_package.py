@@ -17,7 +17,9 @@ INSTALLED = ROOT / ".local" / "sdk-node"
 
 REACT_VERSIONS = ("18", "19")
 
-needs_node = pytest.mark.skipif(not (INSTALLED / "node_modules").is_dir(), reason="needs Node.js")
+needs_node = pytest.mark.skipif(
+    not ((INSTALLED / "node_modules").is_dir() and shutil.which("npm")), reason="needs Node.js"
+)
 
 
 def pack(folder: Path) -> Path:
