@@ -214,13 +214,8 @@ def _stop_left_behind(file: Path) -> None:
     if not file.exists():
         return
     pid = int(file.read_text() or 0)
-    shown = ""
-    # The file is left after a kill only, and slim systems have no `ps`.
-    with contextlib.suppress(FileNotFoundError):
-        command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
-        shown = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL).stdout
     # The number may be that of another process now.
-    if pid and "-m ministack" in shown:
+    if pid and "-m ministack" in _command_line(pid):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
             # Its port is free when it has ended.
@@ -228,6 +223,17 @@ def _stop_left_behind(file: Path) -> None:
                 os.kill(pid, 0)
                 time.sleep(0.05)
     file.unlink()
+
+
+def _command_line(pid: int) -> str:
+    """Returns the command line of a process, or an empty text if it has ended."""
+    if Path("/proc/self").exists():
+        # Slim systems have no `ps`.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
+        return ""
+    command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL).stdout
 
 
 def _change_port(folder: Path, port: int) -> None:

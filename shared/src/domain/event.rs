@@ -250,7 +250,8 @@ impl FromStr for EventType {
     fn from_str(text: &str) -> Result<Self, EventTypeError> {
         Self::ALL.iter().copied().find(|one| one.as_str() == text).ok_or_else(|| {
             let known: Vec<&str> = Self::ALL.iter().map(|one| one.as_str()).collect();
-            EventTypeError { nearest: nearest(text, &known) }
+            // No single type is what `workflow.*` means.
+            EventTypeError { nearest: nearest(text, &known).filter(|_| !text.ends_with('*')) }
         })
     }
 }
@@ -413,6 +414,8 @@ mod tests {
         }
         let error = "user.removed".parse::<EventType>().expect_err("no type").to_string();
         assert!(error.starts_with("must be one of `installation.created`, "), "{error}");
+        let error = "workflow.*".parse::<EventType>().expect_err("no type").to_string();
+        assert!(error.ends_with("`user.deleted`"), "{error}");
         assert!("§".parse::<EventType>().expect_err("no type").to_string().ends_with("`user.deleted`"));
     }
 

@@ -99,7 +99,7 @@ pub(crate) use string_newtype;
 pub struct UnknownName(pub(super) &'static [&'static str]);
 
 /// Returns names in the form of an error text, such as `` `a`, `b` or `c` ``.
-fn any_of(names: &[&str]) -> String {
+pub fn any_of(names: &[&str]) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match names.split_last() {
         Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),

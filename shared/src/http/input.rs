@@ -2,7 +2,7 @@
 //!
 //! An [`Input`] type reads its members from [`Fields`], which collects errors instead of stopping
 //! at the first one and remembers the names that were read. A single response therefore names up to
-//! 100 invalid fields and unknown members, with the nearest defined name.
+//! 100 invalid fields and unknown members, with the nearest defined name or all defined names.
 
 use std::{
     borrow::Cow,
@@ -20,7 +20,13 @@ use super::{
     Identity, Problem, body,
     problem::{FieldError, FieldErrors, pointer_to},
 };
-use crate::domain::{patch::Patch, text::nearest};
+use crate::domain::{
+    patch::Patch,
+    text::{any_of, nearest},
+};
+
+/// Number of defined names up to which an error names them all.
+const MAX_EXPECTED: usize = 12;
 
 /// Validated input: the query string of a GET or DELETE, whose body is ignored, otherwise the JSON
 /// body.
@@ -272,6 +278,9 @@ impl<'a> Fields<'a> {
             errors.push_with(|| {
                 let detail = match nearest(name, &self.known) {
                     Some(known) => format!("{what}; did you mean `{known}`?"),
+                    None if (1..=MAX_EXPECTED).contains(&self.known.len()) => {
+                        format!("{what}; expected {}", any_of(&self.known))
+                    }
                     None => what.to_owned(),
                 };
                 FieldError { pointer: At::Member(at, name).pointer(), detail }
@@ -613,10 +622,13 @@ mod tests {
         }));
         let expected = [
             ("/credentials/sesionToken", "unknown field; did you mean `sessionToken`?"),
-            ("/items/0/kind", "unknown field"),
+            ("/items/0/kind", "unknown field; expected `type` or `times`"),
             ("/items/0/tpye", "unknown field; did you mean `type`?"),
             ("/workflow_id", "unknown field; did you mean `workflowId`?"),
-            ("/zip", "unknown field"),
+            (
+                "/zip",
+                "unknown field; expected `email`, `workflowId`, `fullName`, `metadata`, `credentials`, `enabled` or `items`",
+            ),
         ];
         assert_eq!(found, expected.map(|(pointer, detail)| (pointer.to_owned(), detail.to_owned())));
     }

@@ -8,7 +8,7 @@ export { Chart };
 
 const [HEIGHT, LEFT, BOTTOM, TOP] = [150, 40, 22, 8];
 // Width that a label of the time axis needs.
-const LABEL_WIDTH = 110;
+const LABEL_WIDTH = 90;
 const DAY_MS = 86400000;
 
 // Returns round steps of the vertical axis, the last of them not below the highest count.

@@ -6,7 +6,7 @@ import { usePolling } from "./data.js";
 import { loadDestinations, refreshDestinations, useDestinations } from "./destination_store.js";
 import { openNewDestination } from "./destination_forms.js";
 import { HealthBadge, HealthText } from "./health.js";
-import { destinationName, maskedUrl } from "./names.js";
+import { destinationName } from "./names.js";
 import { link, useTitle } from "./route.js";
 import { Badge, Button, Empty, LiveNotice, Problem, Skeleton, Table } from "./ui.js";
 
@@ -73,10 +73,9 @@ function DestinationsPage() {
 // Place in the list: what needs attention comes first.
 const rank = ({ health: { status } }) => ["failing", "retrying", "healthy", "disabled"].indexOf(status);
 
-const targetText = ({ name, type, url, eventBusName, region }) =>
-  type === "webhook"
-    ? `Webhook${name ? ` ${maskedUrl(url)}` : ""}`
-    : `EventBridge ${eventBusName.split("/").at(-1)} in ${region}`;
+// The URL or bus is the name of a destination without one.
+const targetText = ({ name, ...target }) =>
+  `${target.type === "webhook" ? "Webhook" : "EventBridge"}${name ? ` ${destinationName(target)}` : ""}`;
 
 const sendsText = ({ events, filter }) =>
   `${events.map((type) => (type === "error" ? "errors" : type)).join(", ")}${filter && Object.keys(filter).length ? ", filtered" : ""}`;

@@ -89,7 +89,7 @@ async fn every_operation_rejects_unknown_members_and_parameters() {
         let (method, api) = (operation.method.as_str(), operation.caller(&acme, &token));
         for path in [operation.path(), operation.malformed_path()] {
             let answer = send(api.request(method, &format!("{path}?surplus=1"))).await;
-            if (answer.status, detail(&answer, "/surplus")) != (422, "unknown parameter") {
+            if answer.status != 422 || !detail(&answer, "/surplus").starts_with("unknown parameter") {
                 wrong.push(format!("{method} {path}: parameter: {} {}", answer.status, answer.body));
             }
             parameters += 1;
@@ -97,7 +97,7 @@ async fn every_operation_rejects_unknown_members_and_parameters() {
                 continue;
             }
             let answer = send(api.request(method, &path).json(&json!({ "surplus": 1 }))).await;
-            if (answer.status, detail(&answer, "/surplus")) != (422, "unknown field") {
+            if answer.status != 422 || !detail(&answer, "/surplus").starts_with("unknown field") {
                 wrong.push(format!("{method} {path}: member: {} {}", answer.status, answer.body));
             }
             members += 1;
