@@ -290,7 +290,10 @@ impl<'a> Fields<'a> {
 
     /// Returns a member that is not null, and remembers its name as known.
     fn value(&mut self, name: &'static str) -> Option<&'a Value> {
-        self.known.push(name);
+        // Some inputs read a member twice.
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         self.members.get(name).filter(|value| !value.is_null())
     }
 }

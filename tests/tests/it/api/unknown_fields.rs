@@ -9,10 +9,12 @@ use tests::{Answer, Api, Environment, Tenon, send};
 const IGNORE_PARAMETERS: [&str; 6] =
     ["/.well-known/jwks.json", "/console", "/modal", "/openapi.json", "/tenon.global.js", "/tenon.js"];
 
-/// Operation: method, path template and the kinds of callers that it admits.
+/// Operation: method, path template, names of the query parameters and the kinds of callers that it
+/// admits.
 struct Operation {
     method: String,
     path: String,
+    parameters: BTreeSet<String>,
     security: Value,
 }
 
@@ -24,10 +26,17 @@ fn operations() -> Vec<Operation> {
         methods.into_iter().map(move |(method, operation)| Operation {
             method: method.to_uppercase(),
             path: path.clone(),
+            parameters: query_parameters(&operation),
             security: operation["security"].clone(),
         })
     });
     operations.collect()
+}
+
+fn query_parameters(operation: &Value) -> BTreeSet<String> {
+    let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let query = parameters.iter().filter(|parameter| parameter["in"] == "query");
+    query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
 }
 
 impl Operation {
@@ -78,6 +87,11 @@ fn detail<'a>(answer: &'a Answer, pointer: &str) -> &'a str {
     error.and_then(|error| error["detail"].as_str()).unwrap_or_default()
 }
 
+/// Returns the names that an error lists as defined, in backticks.
+fn expected_names(detail: &str) -> Vec<String> {
+    detail.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn every_operation_rejects_unknown_members_and_parameters() {
     let acme = Tenon::deployed().await.environment().await;
@@ -89,7 +103,10 @@ async fn every_operation_rejects_unknown_members_and_parameters() {
         let (method, api) = (operation.method.as_str(), operation.caller(&acme, &token));
         for path in [operation.path(), operation.malformed_path()] {
             let answer = send(api.request(method, &format!("{path}?surplus=1"))).await;
-            if answer.status != 422 || !detail(&answer, "/surplus").starts_with("unknown parameter") {
+            let error = detail(&answer, "/surplus");
+            let (names, defined) = (expected_names(error), &operation.parameters);
+            let is_complete = names.len() == defined.len() && names.iter().all(|name| defined.contains(name));
+            if answer.status != 422 || !error.starts_with("unknown parameter") || !is_complete {
                 wrong.push(format!("{method} {path}: parameter: {} {}", answer.status, answer.body));
             }
             parameters += 1;
@@ -97,7 +114,10 @@ async fn every_operation_rejects_unknown_members_and_parameters() {
                 continue;
             }
             let answer = send(api.request(method, &path).json(&json!({ "surplus": 1 }))).await;
-            if answer.status != 422 || !detail(&answer, "/surplus").starts_with("unknown field") {
+            let error = detail(&answer, "/surplus");
+            let names = expected_names(error);
+            let is_distinct = names.iter().collect::<BTreeSet<_>>().len() == names.len();
+            if answer.status != 422 || !error.starts_with("unknown field") || !is_distinct {
                 wrong.push(format!("{method} {path}: member: {} {}", answer.status, answer.body));
             }
             members += 1;
