@@ -72,8 +72,8 @@ def without_node(skipped: str) -> None:
 
 
 def node() -> str | None:
-    """Returns the path of Node.js, or None if it is missing or too old for the packages."""
-    return shutil.which("node") if NODE_MODULES.is_dir() else None
+    """Returns the path of Node.js, or None if it or npm is missing or too old for the packages."""
+    return shutil.which("node") if NODE_MODULES.is_dir() and shutil.which("npm") else None
 
 
 def lint() -> None:

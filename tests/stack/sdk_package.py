@@ -7,6 +7,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import clients
 import pytest
 from paths import ROOT
 
@@ -17,9 +18,7 @@ INSTALLED = ROOT / ".local" / "sdk-node"
 
 REACT_VERSIONS = ("18", "19")
 
-needs_node = pytest.mark.skipif(
-    not ((INSTALLED / "node_modules").is_dir() and shutil.which("npm")), reason="needs Node.js"
-)
+needs_node = pytest.mark.skipif(not clients.node(), reason="needs Node.js")
 
 
 def pack(folder: Path) -> Path:

@@ -11,6 +11,7 @@ import clients
 import pytest
 from deployed import Environment, NewEnvironment
 from paths import ROOT
+from sdk_package import needs_node
 from stack import Stack
 
 pytestmark = pytest.mark.clients
@@ -36,7 +37,7 @@ def test_generated_python_client_makes_a_round_trip(round_trip: RoundTrip, tmp_p
     round_trip([str(clients.PYTHON), str(clients.python_client(tmp_path))], tmp_path)
 
 
-@pytest.mark.skipif(not clients.node(), reason="needs Node.js")
+@needs_node
 def test_generated_typescript_client_makes_a_round_trip(round_trip: RoundTrip, tmp_path: Path) -> None:
     round_trip(["node", str(clients.typescript_client(tmp_path / "client"))], tmp_path)
 
