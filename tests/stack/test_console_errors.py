@@ -116,6 +116,23 @@ def test_bars_select_a_time_range(console: Console) -> None:
     assert console.parameters() == selected
 
 
+def test_time_axis_marks_round_local_times(console: Console) -> None:
+    workflow = console.workflow(console.user("joe"), "Orders")
+    console.record(workflow, "first", createdAt=(datetime.now(UTC) - timedelta(days=6)).isoformat())
+    console.record(workflow, "last")
+    labels = "return [...document.querySelectorAll('.chart svg > text')].map((label) => label.textContent)"
+    console.sign_in("#/errors?range=24h")
+    console.see("1 error ·")
+    hours = console.browser.run(labels)
+    assert len(hours) >= 4
+    assert all(":00" in label for label in hours)
+    console.open("#/errors?range=7d")
+    console.see("2 errors ·")
+    days = console.browser.run(labels)
+    assert len(set(days)) == len(days) >= 3
+    assert all(":" not in label for label in days)
+
+
 def test_keyboard_selects_a_time_range(console: Console) -> None:
     workflow = console.workflow(console.user("joe"), "Orders")
     # The chart begins at a full minute: one to two minutes before this error.

@@ -85,12 +85,25 @@ impl Identity {
         }
     }
 
+    /// Returns the 403 of a caller that a route does not admit.
+    fn not_admitted(&self, admitted: &str) -> Problem {
+        let found = match self {
+            Self::Key { scopes, .. } => {
+                let scopes: Vec<_> = scopes.split(' ').map(|scope| format!("`{scope}`")).collect();
+                format!("the key of the request has the scope {}", scopes.join(" and "))
+            }
+            Self::User { .. } => "the request has a user token".to_owned(),
+        };
+        Problem::forbidden(format!("{admitted} is required; {found}"))
+    }
+
     /// Rejects a user token whose mode does not permit the route.
     fn check_mode(&self, route: &str) -> Result<(), Problem> {
         let needed = TokenMode::needed_for(route);
         match self {
             Self::User { mode, .. } if *mode < needed => Err(Problem::forbidden(format!(
-                "a user token with the mode `{needed}`, or an API key with the scope `manage`, is required"
+                "a user token with the mode `{needed}`, or an API key with the scope `manage`, is required; the token \
+                 of the request has the mode `{mode}`"
             ))),
             _ => Ok(()),
         }
@@ -171,10 +184,10 @@ macro_rules! callers {
                 let (identity, $route) = (Identity::of(extensions)?, route(extensions));
                 let mode = identity.check_mode($route);
                 let caller = match identity {
-                    $($identity $(if $condition)? => Ok($caller),)+
+                    $($identity $(if $condition)? => $caller,)+
                     #[allow(unreachable_patterns, reason = "some admit everyone")]
-                    _ => Err(Problem::forbidden(admitted($admitted, $route) + " is required")),
-                }?;
+                    other => return Err(other.not_admitted(&admitted($admitted, $route))),
+                };
                 mode.map(|()| caller)
             }
         }

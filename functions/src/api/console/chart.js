@@ -10,6 +10,8 @@ const [HEIGHT, LEFT, BOTTOM, TOP] = [150, 40, 22, 8];
 // Width that a label of the time axis needs.
 const LABEL_WIDTH = 90;
 const DAY_MS = 86400000;
+// Round steps of the time axis in seconds, up to 30 days.
+const STEPS = [1, 5, 15, 60, 300, 900, 3600, 10800, 21600, 43200, 86400, 172800, 604800, 2592000];
 
 // Returns round steps of the vertical axis, the last of them not below the highest count.
 function scale(highest) {
@@ -94,18 +96,26 @@ function CountAxis({ counts, width, y }) {
   );
 }
 
-function TimeAxis({ starts, length, width, x }) {
-  const isLong = length * starts.length > DAY_MS * 1.5;
-  const options = isLong
-    ? { month: "short", day: "numeric" }
-    : { hour: "2-digit", minute: "2-digit", ...(length < 20000 && { second: "2-digit" }) };
-  const every = Math.ceil((starts.length * LABEL_WIDTH) / (width - LEFT));
-  return starts.map(
-    (start, index) =>
-      index % every === 0 &&
-      x(index) + LABEL_WIDTH / 2 < width &&
-      h("text", { key: start, x: x(index), y: HEIGHT - 5 }, localTime(start, options)),
-  );
+// Marks round local times: full minutes, hours or days, of which as many as have room.
+function TimeAxis({ from, to, width }) {
+  const room = ((to - from) * LABEL_WIDTH) / (width - LEFT);
+  const step = STEPS.map((seconds) => seconds * 1000).find((length) => length >= room) ?? room;
+  const offset = (at) => new Date(at).getTimezoneOffset() * 60000;
+  const first = Math.ceil((from - offset(from)) / step) * step;
+  return Array.from({ length: (to - from) / step + 1 }, (_, index) => {
+    const local = first + index * step;
+    // The offset changes where summer time begins or ends.
+    const at = local + offset(local + offset(from));
+    const x = LEFT + ((at - from) / (to - from)) * (width - LEFT);
+    const options =
+      local % DAY_MS
+        ? { hour: "2-digit", minute: "2-digit", ...(step < 60000 && { second: "2-digit" }) }
+        : { month: "short", day: "numeric" };
+    return (
+      x + LABEL_WIDTH / 2 < width &&
+      h("text", { key: at, x, y: HEIGHT - 5, "text-anchor": "middle" }, localTime(at, options))
+    );
+  });
 }
 
 function Bars({ histogram, barWidth, x, y }) {
@@ -179,7 +189,7 @@ function Chart({ histogram, isNewest, note, select }) {
           height: HEIGHT - BOTTOM - TOP,
         }),
       h(Bars, { histogram, barWidth, x, y }),
-      h(TimeAxis, { starts, length, width, x }),
+      h(TimeAxis, { from: starts[0], to: starts.at(-1) + length, width }),
     ),
   );
 }

@@ -156,6 +156,36 @@ async fn user_token_reads_only_its_own_user() {
 }
 
 #[tokio::test]
+async fn refused_caller_learns_who_is_admitted_and_what_it_called_with() {
+    let acme = Tenon::deployed().await.environment().await;
+    let user = acme.create_user("joe@acme.example").await;
+    let token = Api::new(acme.user_token(&user).await);
+    let options = json!({ "mode": "read" });
+    let issued = acme.backend.post(&format!("/users/{user}/token"), options).await.is(200);
+    let reading = Api::new(issued.text("token"));
+    let new_user = json!({ "email": "jim@acme.example" });
+    let refusals = [
+        (
+            acme.engine.post("/users", new_user.clone()).await,
+            "an API key with the scope `manage` is required; the key of the request has the scope `engine`",
+        ),
+        (
+            token.post("/users", new_user).await,
+            "an API key with the scope `manage` is required; the request has a user token",
+        ),
+        (acme.backend.get("/session").await, "a user token is required; the key of the request has the scope `manage`"),
+        (
+            reading.delete(&format!("/users/{user}/installations/orders")).await,
+            "a user token with the mode `manage`, or an API key with the scope `manage`, is required; \
+             the token of the request has the mode `read`",
+        ),
+    ];
+    for (refusal, detail) in refusals {
+        assert_eq!(refusal.is_problem(403, "forbidden").text("detail"), detail);
+    }
+}
+
+#[tokio::test]
 async fn pyjwt_verifies_user_token_with_published_keys() {
     let acme = Tenon::deployed().await.environment().await;
     let user = acme.create_user("joe@acme.example").await;
