@@ -125,7 +125,8 @@ def test_time_axis_marks_round_local_times(console: Console) -> None:
     console.see("1 error ·")
     hours = console.browser.run(labels)
     assert len(hours) >= 4
-    assert all(":00" in label for label in hours)
+    # Midnight is marked with its date.
+    assert sum(":00" not in label for label in hours) <= 1
     console.open("#/errors?range=7d")
     console.see("2 errors ·")
     days = console.browser.run(labels)
@@ -549,6 +550,7 @@ def test_failed_live_updates_are_reported_until_they_work(console: Console) -> N
     console.see(stopped, UNAUTHORIZED)
     console.click("Try now")
     wait(lambda: len(console.requests()) > attempts, "another attempt")
+    console.announced("The API is unreachable.")
     console.see(stopped)
     console.set_offline(False)
     console.record(seed.slack, "recorded meanwhile")

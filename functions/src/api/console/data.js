@@ -91,8 +91,8 @@ function useReload({ reload }, ...dependencies) {
 // Repeats an action that returns whether it found something new. Pauses grow while it finds
 // nothing, from `first` to `longest` milliseconds, and start anew when it does. A hidden page
 // pauses. The action gets a function that returns whether its result is still wanted. Returns the
-// problem that the last run had, and a function that runs it now. A refused request is not
-// repeated.
+// problem that the last run had, and a function that runs it now, which returns its problem. A
+// refused request is not repeated.
 function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest = LAST_PAUSE_MS, key = "" } = {}) {
   const [problem, setProblem] = useState(null);
   const present = useRef(action);
@@ -107,22 +107,21 @@ function usePolling(action, { isActive = true, first = FIRST_PAUSE_MS, longest =
     let wait = first;
     const run = async () => {
       clearTimeout(timer);
-      if (isStopped || isRunning || document.hidden) return;
+      if (isStopped || isRunning || document.hidden) return null;
       isRunning = true;
-      let refusal = false;
+      let failure = null;
       try {
         const foundNew = await present.current(() => !isStopped);
         wait = foundNew ? first : Math.min(wait * 2, longest);
-        if (!isStopped) setProblem(null);
       } catch (thrown) {
-        if (thrown.isStale || isStopped) return;
-        refusal = isRefused(thrown);
+        failure = thrown;
         wait = longest;
-        setProblem(thrown);
-      } finally {
-        isRunning = false;
       }
-      if (!isStopped && !refusal) timer = setTimeout(run, wait);
+      isRunning = false;
+      if (isStopped || failure?.isStale) return null;
+      setProblem(failure);
+      if (!failure || !isRefused(failure)) timer = setTimeout(run, wait);
+      return failure;
     };
     runNow.current = run;
     const show = () => {
