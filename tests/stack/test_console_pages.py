@@ -100,7 +100,7 @@ def test_user_is_created_found_disabled_and_deleted(console: Console) -> None:
     console.click("Cancel")
     assert console.get("/users/joe")
     console.click("Delete", "Delete joe?")
-    console.click("Delete user", "Deleted joe.", "No users")
+    console.click("Delete user", "Deleted joe.", "User not found")
     console.environment.call("GET", "/users/joe", status=404)
 
 
@@ -288,6 +288,25 @@ def test_errors_of_a_user_are_erased_after_a_question(console: Console) -> None:
     wait(lambda: not console.get("/logs")["errors"], "they are erased")
 
 
+def test_errors_and_events_of_a_deleted_user_are_erased_on_its_page(console: Console) -> None:
+    user = console.user("joe")
+    console.record(console.workflow(user, "Orders"), "a secret of joe")
+    console.sign_in("#/users/joe")
+    console.click("Delete", "Delete joe?", "you can erase them on this page")
+    console.click("Delete user", "Deleted joe.", "User not found", "It may have been deleted.")
+    assert console.fragment() == f"#/users/{user}"
+    console.click("Errors of this user", "a secret of joe")
+    console.browser.run("history.back()")
+    console.click("Erase errors and events", f"Erase the errors and events of {user}?")
+    console.click("Erase errors", "are being erased.")
+
+    def is_erased() -> bool:
+        events = console.get("/events")["data"]
+        return not console.get("/logs")["errors"] and {event["type"] for event in events} == {"user.deleted"}
+
+    wait(is_erased, "only the receipt is left")
+
+
 def test_what_someone_else_has_deleted_can_be_deleted(console: Console) -> None:
     call = console.environment.call
     user = console.user("joe")
@@ -304,7 +323,7 @@ def test_what_someone_else_has_deleted_can_be_deleted(console: Console) -> None:
     console.click("Delete credential", "Deleted Own account.", "No credentials")
     call("DELETE", f"/users/{user}")
     console.click("Delete", "Delete joe?")
-    console.click("Delete user", "Deleted joe.", "No users")
+    console.click("Delete user", "Deleted joe.", "User not found")
     console.open("#/integrations/shop")
     console.see("version 1")
     call("DELETE", "/integrations/shop")
@@ -597,8 +616,12 @@ def test_defaults_of_the_modal_are_edited(console: Console) -> None:
     console.click("Save", "Saved.", "https://b.example")
     modal = console.get("/environment")["modal"]
     assert modal == {"origins": ["https://app.acme.example", "https://b.example"], "theme": "dark", "lang": "de"}
-    console.click("Edit", "Own colors (JSON)")
+    console.click("Edit", "Origins of the pages")
     assert console.value("Theme") == "dark"
+    assert "Own colors (JSON)" not in console.text()
+    console.choose("Theme", "Own colors")
+    console.click("Save")
+    assert console.problem("Own colors (JSON)") == "is required"
     console.fill("Own colors (JSON)", "{")
     console.click("Save")
     assert "is not valid JSON" in console.problem("Own colors (JSON)")
@@ -616,6 +639,11 @@ def test_defaults_of_the_modal_are_edited(console: Console) -> None:
     console.see("Preview of the modal")
     color = console.browser.run("return getComputedStyle(document.querySelector('.preview .primary')).backgroundColor")
     assert color == "rgb(11, 92, 173)"
+    console.open("#/environment")
+    console.click("Edit", "Own colors (JSON)")
+    console.choose("Theme", "Dark")
+    console.click("Save", "Saved.")
+    assert console.get("/environment")["modal"]["theme"] == "dark"
 
 
 # ------------------------------------------------------------------------------------------

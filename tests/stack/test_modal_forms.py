@@ -123,6 +123,12 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
         "error of the number",
     )
     site.fill({"Orders per run": "7"})
+    site.toggle("Stock")
+    # What was wrong with former values is gone, but not what is wrong elsewhere.
+    labels = ("Orders per run", "Orders", "Address")
+    assert [bool(site.error(label)) for label in labels] == [False, False, True]
+    assert "Choose at least one workflow." not in site.text()
+    site.toggle("Stock")
     # A URL, but not of a web page.
     site.fill({"Address": "shop.example:443/admin"})
     site.click("Install")

@@ -93,7 +93,7 @@ const NameField = ({ value }) =>
     value,
     isWide: true,
     maxLength: 256,
-    hint: "How you recognise it, for example Support desk",
+    hint: "How you recognize it, for example Support desk",
   });
 const DescriptionField = ({ value }) =>
   h(Field, { label: "Description", name: "description", isWide: true, maxLength: 256, value });

@@ -1,6 +1,6 @@
 // Settings of the environment: the defaults of the embedded modal.
 
-import { Fragment, h } from "./preact.js";
+import { Fragment, h, useState } from "./preact.js";
 import { call, etagOf, fieldProblem, session, useSession } from "./api.js";
 import { openForm } from "./dialogs.js";
 import { Field } from "./forms.js";
@@ -19,11 +19,13 @@ const LANGUAGES = [
   ["pt", "Português"],
   ["ja", "日本語"],
 ];
+const OWN_COLORS = "own";
 const SCHEMES = [
   ["", "That of the browser"],
   ["light", "Light"],
   ["dark", "Dark"],
   ["auto", "Auto"],
+  [OWN_COLORS, "Own colors"],
 ];
 
 function EnvironmentPage() {
@@ -74,7 +76,6 @@ async function openModalSettings() {
   session.set({ ...session.value, environment: present });
   if (!isHere()) return;
   const { origins, theme, lang } = present.modal;
-  const hasOwnTheme = theme && typeof theme === "object";
   openForm(
     {
       title: "Embedded modal",
@@ -83,7 +84,7 @@ async function openModalSettings() {
         const modal = {
           origins: values.origins.split(/\s+/).filter(Boolean),
           lang: values.lang || null,
-          theme: values.theme.trim() ? parseJson(values.theme, "theme") : values.scheme || null,
+          theme: values.scheme === OWN_COLORS ? parseJson(values.theme, "theme") : values.scheme || null,
         };
         const environment = await call("PATCH", "environment", { modal }, { ifMatch: etagOf(present) });
         session.set({ ...session.value, environment });
@@ -100,19 +101,38 @@ async function openModalSettings() {
       value: origins.join("\n"),
       placeholder: "https://app.example.com",
     }),
-    h(Field, { label: "Theme", name: "scheme", options: SCHEMES, value: hasOwnTheme ? "" : (theme ?? "") }),
     h(Field, { label: "Language", name: "lang", options: LANGUAGES, value: lang ?? "" }),
+    h(ThemeFields, { theme }),
+  );
+}
+
+// Fields of a theme: one of the schemes, or own colors.
+function ThemeFields({ theme }) {
+  const own = theme && typeof theme === "object" ? JSON.stringify(theme, null, 2) : "";
+  const [scheme, setScheme] = useState(own ? OWN_COLORS : (theme ?? ""));
+  return h(
+    Fragment,
+    {},
     h(Field, {
-      label: "Own colors (JSON)",
-      name: "theme",
-      text: true,
-      rows: 6,
-      isWide: true,
-      class: "mono",
-      value: hasOwnTheme ? JSON.stringify(theme, null, 2) : "",
-      placeholder: '{"light": {"accent": "#0b5cad"}}',
-      hint: "Replaces the theme. See the guide of the modal.",
+      label: "Theme",
+      name: "scheme",
+      options: SCHEMES,
+      value: scheme,
+      onChange: (event) => setScheme(event.currentTarget.value),
     }),
+    scheme === OWN_COLORS &&
+      h(Field, {
+        label: "Own colors (JSON)",
+        name: "theme",
+        text: true,
+        rows: 6,
+        isWide: true,
+        class: "mono",
+        required: true,
+        value: own,
+        placeholder: '{"light": {"accent": "#0b5cad"}}',
+        hint: "docs/modal.md lists the colors.",
+      }),
   );
 }
 

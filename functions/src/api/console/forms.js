@@ -203,13 +203,13 @@ function sortedProblems({ message, errors = [], policy }, node) {
         fieldText({ ...error, pointer: `/${placeInField(parts.slice(name === parts[index] ? index + 1 : index))}` }),
       ]
         .filter(Boolean)
-        .join("; ");
+        .join("\n");
     else others.push(fieldText(error));
   }
   // The message refers to the policy where that helps.
   return {
     fields,
-    summary: errors.length ? others.join("; ") : message,
+    summary: errors.length ? others.join("\n") : message,
     policy: message.includes("`policy`") && policy,
   };
 }

@@ -152,7 +152,7 @@ function ReplayFields({ count }) {
     h(
       "p",
       { class: "wide quiet" },
-      "The filter of the destination applies. The receiver recognises what it has already by its id.",
+      "The filter of the destination applies. The receiver recognizes what it has already by its id.",
     ),
   );
 }
@@ -220,7 +220,9 @@ function ReplayList({ destinationId }) {
                 h(
                   "span",
                   { class: "quiet block" },
-                  `${delivered.toLocaleString()} of ${found.toLocaleString()} delivered${failed ? `, ${failed.toLocaleString()} not` : ""}`,
+                  found || status === "running"
+                    ? `${delivered.toLocaleString()} of ${found.toLocaleString()} delivered${failed ? `, ${failed.toLocaleString()} not` : ""}`
+                    : "Nothing to replay",
                 ),
               ),
               h(

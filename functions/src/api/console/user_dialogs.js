@@ -156,20 +156,21 @@ function eraseRecords({ username }, path) {
   });
 }
 
-function deleteUser({ username }, path) {
+// Deletes a user, and calls `done` afterwards.
+function deleteUser({ username }, path, done) {
   confirmAction({
     title: `Delete ${username}?`,
     submit: "Delete user",
     text: h(
       "p",
       {},
-      "The user is deleted with all installations, workflows and credentials. Its errors are kept until they expire, unless you erase them before. This cannot be undone.",
+      "The user is deleted with all installations, workflows and credentials. Its errors and events are kept until they expire. Once it is deleted, you can erase them on this page. This cannot be undone.",
     ),
     action: async () => {
       const isHere = rememberPage();
       await callDelete(path);
       announce(`Deleted ${username}.`);
-      if (isHere()) go(link(["users"]));
+      if (isHere()) await done();
     },
   });
 }

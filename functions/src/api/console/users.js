@@ -25,6 +25,7 @@ import { Badge, Button, Empty, Id, Json, Loading, PageLinks, Properties, Section
 export { UsersPage, UserPage };
 
 const MAX_SHOWN = 100;
+const USER_ID = /^[0-9a-f]{24}$/;
 
 function UsersPage() {
   const {
@@ -152,7 +153,8 @@ function UserPage({ id }) {
       },
     });
   // The address may have the former username.
-  const showEdited = () => (id === user.userId ? loaded.reload() : go(link(["users", user.userId]), { replace: true }));
+  const showChanged = () =>
+    id === user.userId ? loaded.reload() : go(link(["users", user.userId]), { replace: true });
   const change = (verb) => async () => {
     await call("POST", `${path}/${verb}`);
     announce(`${verb === "enable" ? "Enabled" : "Disabled"} ${user.username}.`);
@@ -171,7 +173,7 @@ function UserPage({ id }) {
         h(
           "div",
           { class: "row" },
-          h(Button, { action: async () => editUser(user, showEdited) }, "Edit"),
+          h(Button, { action: async () => editUser(user, showChanged) }, "Edit"),
           user.status === "active"
             ? h(Button, { action: async () => disableUser(user, change("disable")) }, "Disable")
             : h(Button, { action: change("enable") }, "Enable"),
@@ -180,10 +182,12 @@ function UserPage({ id }) {
             { kind: "danger outline", action: async () => eraseRecords(user, path) },
             "Erase errors and events",
           ),
-          h(Button, { kind: "danger outline", action: async () => deleteUser(user, path) }, "Delete"),
+          h(Button, { kind: "danger outline", action: async () => deleteUser(user, path, showChanged) }, "Delete"),
         ),
     ),
-    h(Loading, { of: loaded, rows: 8 }),
+    loaded.problem?.status === 404 && USER_ID.test(id)
+      ? h(MissingUser, { id, path })
+      : h(Loading, { of: loaded, rows: 8 }),
     user &&
       h(
         Fragment,
@@ -202,12 +206,7 @@ function UserPage({ id }) {
             ],
           }),
           Object.keys(user.metadata).length > 0 && h(Json, { title: "Metadata", value: user.metadata }),
-          h(
-            "p",
-            { class: "row" },
-            h("a", { href: link(["errors"], { view: "list", userId: id, range: "7d" }) }, "Errors of this user"),
-            h("a", { href: link(["events"], { userId: id }) }, "Events of this user"),
-          ),
+          h(RecordLinks, { id }),
         ),
         h(
           Section,
@@ -235,6 +234,38 @@ function UserPage({ id }) {
         h(UserWorkflows, { workflows }),
         h(UserCredentials, { credentials, remove }),
       ),
+  );
+}
+
+const RecordLinks = ({ id }) =>
+  h(
+    "p",
+    { class: "row" },
+    h("a", { href: link(["errors"], { view: "list", userId: id, range: "7d" }) }, "Errors of this user"),
+    h("a", { href: link(["events"], { userId: id }) }, "Events of this user"),
+  );
+
+// What may be left of a user who does not exist.
+function MissingUser({ id, path }) {
+  const { mayChange } = useSession();
+  return h(
+    Section,
+    {
+      title: "User not found",
+      actions:
+        mayChange &&
+        h(
+          Button,
+          { kind: "danger outline", action: async () => eraseRecords({ username: id }, path) },
+          "Erase errors and events",
+        ),
+    },
+    h(
+      "p",
+      {},
+      "It may have been deleted. The errors and events of a deleted user are kept until they expire or are erased.",
+    ),
+    h(RecordLinks, { id }),
   );
 }
 

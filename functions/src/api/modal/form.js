@@ -27,10 +27,11 @@ const fromPointer = (pointer) =>
     .slice(1)
     .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 
-// Marks an input as changed by the user.
+// Marks an input as changed by the user. What was wrong with its former value is gone.
 function markChanged({ currentTarget }) {
   state.isDirty = true;
   currentTarget.dataset.changed = "";
+  clearErrors(inputsOf(document, currentTarget.dataset.pointer));
 }
 
 // Enters into the present form what the user has changed in a former one.
@@ -215,10 +216,18 @@ function localized(form, { pointer: at, detail }) {
   return { pointer, detail: describe?.(input.localName === "select") ?? text("invalidValue", { reason: detail }) };
 }
 
-function clearFieldErrors(form) {
-  for (const input of form.querySelectorAll("[aria-invalid]")) input.removeAttribute("aria-invalid");
-  for (const error of form.querySelectorAll(".error")) error.textContent = "";
+// The element that shows what is wrong with an input: its last description.
+const errorOf = (input) => document.getElementById(input.getAttribute("aria-describedby")?.split(" ").at(-1));
+
+function clearErrors(inputs) {
+  for (const input of inputs) {
+    if (!input.hasAttribute("aria-invalid")) continue;
+    input.removeAttribute("aria-invalid");
+    errorOf(input)?.replaceChildren();
+  }
 }
+
+const clearFieldErrors = (form) => clearErrors(form.querySelectorAll("[aria-invalid]"));
 
 // Marks the fields of errors, and focuses the first one. Returns the errors that belong to no
 // field.
@@ -227,8 +236,7 @@ function showFieldErrors(form, errors) {
     const input = inputOf(form, pointer);
     if (!input) return true;
     input.setAttribute("aria-invalid", "true");
-    // The error is the last description of a field.
-    const shown = document.getElementById(input.getAttribute("aria-describedby")?.split(" ").at(-1));
+    const shown = errorOf(input);
     if (shown) shown.textContent = detail;
     return !shown;
   });

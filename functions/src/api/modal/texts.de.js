@@ -111,7 +111,7 @@ const DE = {
   sessionEndedHelp: "Ihre Eingaben sind noch da. Versuchen Sie es erneut, oder melden Sie sich in dieser App noch einmal an.",
   sessionMissingHelp: "Eventuell müssen Sie sich in dieser App noch einmal anmelden.",
   refused: "Diese Seite darf hier nicht angezeigt werden.",
-  refusedOrigin: "Das Token erlaubt nicht, diese Seite unter {origin} anzuzeigen. Eine Administratorin oder ein Administrator kann es erlauben.",
+  refusedOrigin: "Eine Administratorin oder ein Administrator kann es unter {origin} erlauben.",
   refusedHosted: "Das Token gehört zu einem Installationslink. Es gilt nur auf der Seite des Links.",
   readOnly: "Sie können dies ansehen, aber nicht ändern.",
   linkTitle: "Eine Integration verbinden",

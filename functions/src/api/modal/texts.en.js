@@ -110,7 +110,7 @@ const EN = {
   sessionEndedHelp: "What you entered is still here. Try again, or sign in again in this app.",
   sessionMissingHelp: "You may have to sign in again in this app.",
   refused: "This page may not be shown here.",
-  refusedOrigin: "The token does not allow this page to be shown at {origin}. An administrator can allow it.",
+  refusedOrigin: "An administrator can allow it at {origin}.",
   refusedHosted: "The token belongs to an install link. It works only on the link’s own page.",
   readOnly: "You can view this, but not change it.",
   linkTitle: "Connect an integration",

@@ -111,7 +111,7 @@ const ES = {
   sessionEndedHelp: "Los datos introducidos se conservan. Inténtelo de nuevo o vuelva a iniciar sesión en esta aplicación.",
   sessionMissingHelp: "Es posible que tenga que volver a iniciar sesión en esta aplicación.",
   refused: "Esta página no se puede mostrar aquí.",
-  refusedOrigin: "El token no permite mostrar esta página en {origin}. Un administrador puede permitirlo.",
+  refusedOrigin: "Un administrador puede permitirlo en {origin}.",
   refusedHosted: "El token pertenece a un enlace de instalación. Solo funciona en la página de ese enlace.",
   readOnly: "Puede consultar esta página, pero no modificarla.",
   linkTitle: "Conectar una integración",

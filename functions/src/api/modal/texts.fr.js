@@ -111,7 +111,7 @@ const FR = {
   sessionEndedHelp: "Votre saisie est conservée. Réessayez, ou reconnectez-vous à cette application.",
   sessionMissingHelp: "Vous devrez peut-être vous reconnecter à cette application.",
   refused: "Cette page ne peut pas être affichée ici.",
-  refusedOrigin: "Le jeton n’autorise pas l’affichage de cette page sur {origin}. Un administrateur peut l’autoriser.",
+  refusedOrigin: "Un administrateur peut l’autoriser sur {origin}.",
   refusedHosted: "Le jeton provient d’un lien d’installation. Il n’est valable que sur la page de ce lien.",
   readOnly: "Vous pouvez consulter cette page, mais pas la modifier.",
   linkTitle: "Connecter une intégration",

@@ -111,7 +111,7 @@ const JA = {
   sessionEndedHelp: "入力内容は保持されています。再試行するか、このアプリに再度サインインしてください。",
   sessionMissingHelp: "このアプリへの再サインインが必要な場合があります。",
   refused: "このページをここに表示することはできません。",
-  refusedOrigin: "このトークンでは、{origin} でこのページを表示することは許可されていません。管理者が許可できます。",
+  refusedOrigin: "管理者が {origin} での表示を許可できます。",
   refusedHosted: "このトークンはインストール用リンク専用です。そのリンクのページでのみ使用できます。",
   readOnly: "閲覧のみ可能です。変更はできません。",
   linkTitle: "連携の設定",

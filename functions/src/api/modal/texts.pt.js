@@ -111,7 +111,7 @@ const PT = {
   sessionEndedHelp: "Os dados informados foram mantidos. Tente novamente ou entre de novo neste aplicativo.",
   sessionMissingHelp: "Talvez seja necessário entrar de novo neste aplicativo.",
   refused: "Esta página não pode ser exibida aqui.",
-  refusedOrigin: "O token não permite exibir esta página em {origin}. Um administrador pode permitir.",
+  refusedOrigin: "Um administrador pode permitir em {origin}.",
   refusedHosted: "O token pertence a um link de instalação. Ele só funciona na página desse link.",
   readOnly: "Você pode consultar esta página, mas não pode alterá-la.",
   linkTitle: "Conectar uma integração",
