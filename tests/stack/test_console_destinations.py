@@ -366,9 +366,9 @@ def test_outage_of_an_endpoint_is_repaired(console: Console) -> None:
         assert sorted(broken.ids) == sorted(ids)
         assert sorted(healthy.ids) == sorted(ids)
         assert console.health(other)["status"] == "healthy"
-        console.click("Deliveries", "Delivered on retry")
+        console.click("Deliveries", "Delivered later")
         console.click("Pending", "There are no pending deliveries.")
-        console.click("Delivered on retry", "delivered")
+        console.click("Delivered later", "delivered")
         console.rows(len(ids))
 
 

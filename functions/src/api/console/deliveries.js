@@ -25,7 +25,7 @@ const STATUSES = [
   ["pending", "Pending"],
   ["failed", "Failed"],
   ["cancelled", "Cancelled"],
-  ["delivered", "Delivered on retry"],
+  ["delivered", "Delivered later"],
 ];
 
 // Deliveries by status. Chosen ones can be replayed.
