@@ -18,7 +18,7 @@ def test_origins_of_token_and_environment_decide(site: Site, other_environment: 
     def allow(*origins: str) -> None:
         other_environment.call("PATCH", "/environment", {"modal": {"origins": origins}})
 
-    refused = ("This page may not be shown here.", f"this page to be shown at {site.host.origin}")
+    refused = ("This page may not be shown here.", f"An administrator can allow it at {site.host.origin}")
     allow(site.host.origin)
     for origins in ([site.other.origin], ["https://app.acme.example"]):
         site.sign_in(user, origins=origins)
@@ -51,7 +51,7 @@ def test_claims_that_the_api_has_not_accepted_allow_no_page(site: Site, other_en
     # The API refuses the first token, and the page asks for another one.
     site.host.next_tokens = [f"{header}.{payload}.{signature}"]
     site.host.token = lambda: real
-    site.show("This page may not be shown here.", f"this page to be shown at {site.host.origin}")
+    site.show("This page may not be shown here.", f"An administrator can allow it at {site.host.origin}")
     assert site.host.token_requests == 2
 
 
@@ -86,7 +86,7 @@ def test_pages_above_must_be_allowed_too(site: Site, user: User) -> None:
     both = [site.host.origin, site.other.origin]
     for allowed, origins, text in (
         (both, both, "Install"),
-        (both[:1], both, f"this page to be shown at {site.other.origin}"),
+        (both[:1], both, f"An administrator can allow it at {site.other.origin}"),
     ):
         site.sign_in(user, origins=allowed)
         site.load("/raw", site.other)
