@@ -499,10 +499,10 @@ def test_late_update_of_a_former_view_changes_nothing(console: Console) -> None:
     console.skip(10)
     console.browser.wait("return typeof release === 'function'")
     console.open("#/errors?userId=nobody")
-    console.see("user not found")
+    console.see("userId: must be the id")
     console.browser.run("release()")
     console.requests()
-    console.see("user not found", "Not live")
+    console.see("userId: must be the id", "Not live")
     assert console.messages() == []
 
 
@@ -520,8 +520,8 @@ def test_refused_filter_shows_its_problem_and_nothing_else(reader: Console, view
     reader.sign_in(f"#/errors?view={view}")
     reader.see(UNAUTHORIZED)
     reader.fill("User", "nobody")
-    reader.see("user not found", "Not live")
-    assert reader.text().count("user not found") == 1
+    reader.see("userId: must be the id", "Not live")
+    assert reader.text().count("userId: must be the id") == 1
     reader.gone(UNAUTHORIZED, LIMITED, "Try again")
     reader.rows(0)
     reader.forget()
@@ -529,7 +529,7 @@ def test_refused_filter_shows_its_problem_and_nothing_else(reader: Console, view
     assert [line for line in reader.requests() if "/destinations" not in line] == []
     reader.fill("User", "joe")
     reader.see(UNAUTHORIZED, "Live")
-    reader.gone("user not found")
+    reader.gone("userId: must be the id")
     reader.open("#/users?status=absent")
     reader.see("status: must be")
     assert reader.text().count("must be") == 1

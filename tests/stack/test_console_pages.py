@@ -595,7 +595,7 @@ def test_events_say_who_changed_what(console: Console) -> None:
     console.see("Returns")
     assert console.parameters() == {"userId": "ann"}
     console.fill("User", "nobody")
-    console.see("user not found")
+    console.see("userId: must be the id")
     console.rows(0)
     console.click("Clear filters", "Returns")
     console.fill("Event", console.get("/events")["data"][0]["_id"])
@@ -851,7 +851,7 @@ def test_every_page_and_dialog_is_accessible_at_every_width(console: Console, em
         check("#/errors?view=list&blockType=alloy.slack&text=Rate", "Workflow", "Clear filters")
         check(f"#/errors?fingerprint={group['fingerprint']}", "affected user")
         check(f"#/errors?error={error}", "Deliveries")
-        check("#/errors?userId=nobody", "user not found")
+        check("#/errors?userId=nobody", "userId: must be the id")
         check("#/errors?since=2026-01-01T00:00:00Z&until=2026-01-01T01:00:00Z", "Nothing failed")
         check("#/destinations", "failing", "Support desk")
         check(f"#/destinations/{webhook}", "Last failure", "Replay …")

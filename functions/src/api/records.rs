@@ -106,5 +106,7 @@ pub(crate) async fn find_user(
 ) -> Result<Option<UserId>, Problem> {
     let Some(user) = filter else { return Ok(None) };
     let found = users.resolve(environment, user).await?;
-    found.map(Some).or_not_found("user")
+    found.map(Some).or_not_found("user").map_err(|problem| {
+        problem.with_error("/userId", "must be the id, the whole username or the whole email address of a user")
+    })
 }

@@ -54,7 +54,7 @@ async fn errors_of_environment_are_listed_filtered_and_paged() {
     }
     assert_eq!(other.backend.get(&format!("/logs?workflowId={a}")).await.is(200).body, json!({ "errors": [] }));
     assert_eq!(other.backend.get(&format!("/logs?userId={joe}")).await.is(200).body, json!({ "errors": [] }));
-    acme.backend.get("/logs?userId=nobody").await.is_problem(404, "not-found");
+    acme.backend.get("/logs?userId=nobody").await.is_problem(404, "not-found").names(&["/userId"]);
     for list in ["/logs", &format!("/workflows/{a}/errors"), "/errors/groups", "/events"] {
         let range = |since: &str, until: &str| format!("{list}?since={since}T00:00:00Z&until={until}T00:00:00Z");
         let inverted = acme.backend.get(&range("2026-11-21", "2026-11-20")).await;
