@@ -41,10 +41,10 @@ impl TimestampedConnection {
 }
 
 /// Returns whether a request that started at `started` failed because a connection broke that was
-/// open before. Not if the endpoint reset the request's stream of an HTTP/2 connection, which is an
-/// answer.
+/// open before. Not if the endpoint answered: reset the request's stream of an HTTP/2 connection, or
+/// sent something that is not valid HTTP.
 pub(super) fn failed_on_reused_connection(error: &Error, started: Instant) -> bool {
-    if sources(error).filter_map(|source| source.downcast_ref()).any(is_refusal) {
+    if is_invalid_response(error) || sources(error).filter_map(|source| source.downcast_ref()).any(is_refusal) {
         return false;
     }
     let mut extras = Extensions::new();
@@ -58,6 +58,11 @@ pub(super) fn failed_on_reused_connection(error: &Error, started: Instant) -> bo
 /// section 8.7).
 fn is_refusal(error: &h2::Error) -> bool {
     error.is_reset() && error.reason() != Some(h2::Reason::REFUSED_STREAM)
+}
+
+/// Returns whether a request failed because the response is not valid HTTP.
+pub(super) fn is_invalid_response(error: &Error) -> bool {
+    sources(error).filter_map(|source| source.downcast_ref()).any(hyper::Error::is_parse)
 }
 
 /// Returns an error and what caused it.

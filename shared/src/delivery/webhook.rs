@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 
 use super::{
     guard::{CONNECT_TIMEOUT, EgressRules, GuardedConnector},
-    opened::{TimestampedConnection, failed_on_reused_connection},
+    opened::{TimestampedConnection, failed_on_reused_connection, is_invalid_response},
     senders::{Sender, failed_before_sending, failed_to_decrypt, milliseconds_since},
 };
 use crate::{
@@ -385,7 +385,9 @@ fn connection_error(error: &hyper_util::client::legacy::Error) -> String {
             None => inner.source(),
         };
     }
-    if error.is_connect() {
+    if is_invalid_response(error) {
+        "the response is not valid HTTP, or has too many headers".into()
+    } else if error.is_connect() {
         "connection failed or host name not found".into()
     } else {
         "connection closed before the response was complete".into()

@@ -66,6 +66,18 @@ async fn request_on_a_connection_that_the_endpoint_had_closed_is_sent_again_on_a
 }
 
 #[tokio::test]
+async fn response_that_is_not_valid_http_is_a_failed_attempt_with_a_reason() {
+    let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
+    let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(2).await);
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors[..1])).await, [0; 0]);
+    receiver.set_behavior(|_| Reply::Status(200, "content-length: -1\r\n"));
+    assert_eq!(harness.first_attempts.send(&messages(route, &errors[1..])).await, [0; 0]);
+    assert_eq!(receiver.received().len(), 2, "the endpoint has answered: the request is not sent again");
+    let failure = harness.health(route).await.last_failure.unwrap();
+    assert_eq!(failure.response, "the response is not valid HTTP, or has too many headers");
+}
+
+#[tokio::test]
 async fn first_attempts_read_and_write_in_few_aws_calls() {
     let (harness, receiver) = (DeliveryHarness::new().await, Receiver::new().await);
     let (route, errors) = (harness.create_webhook(&receiver.url).await, harness.record_errors(100).await);
