@@ -124,7 +124,7 @@ def test_wrong_values_are_found_before_they_are_sent(site: Site, user: User) -> 
     )
     site.fill({"Orders per run": "7"})
     site.toggle("Stock")
-    # What was wrong with former values is gone, but not what is wrong elsewhere.
+    # The errors of former values are gone, those of other fields are not.
     labels = ("Orders per run", "Orders", "Address")
     assert [bool(site.error(label)) for label in labels] == [False, False, True]
     assert "Choose at least one workflow." not in site.text()

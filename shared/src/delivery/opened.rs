@@ -41,8 +41,8 @@ impl TimestampedConnection {
 }
 
 /// Returns whether a request that started at `started` failed because a connection broke that was
-/// open before. Not if the endpoint answered: reset the request's stream of an HTTP/2 connection, or
-/// sent something that is not valid HTTP.
+/// open before. Not if the endpoint answered: it reset the request's stream of an HTTP/2
+/// connection, or sent something that is not valid HTTP.
 pub(super) fn failed_on_reused_connection(error: &Error, started: Instant) -> bool {
     if is_invalid_response(error) || sources(error).filter_map(|source| source.downcast_ref()).any(is_refusal) {
         return false;

@@ -27,7 +27,7 @@ const fromPointer = (pointer) =>
     .slice(1)
     .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 
-// Marks an input as changed by the user. What was wrong with its former value is gone.
+// Marks an input as changed by the user. The error of its former value is gone.
 function markChanged({ currentTarget }) {
   state.isDirty = true;
   currentTarget.dataset.changed = "";
