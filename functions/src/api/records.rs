@@ -8,7 +8,7 @@ use tenon::{
         record::{Record, RecordId},
         timestamp::Timestamp,
     },
-    http::{Fields, Input, ListScope, OrNotFound, Problem},
+    http::{Fields, Input, ListScope, Problem},
     start::FromAws,
     store::{
         ReadOnly, StoreError,
@@ -106,7 +106,8 @@ pub(crate) async fn find_user(
 ) -> Result<Option<UserId>, Problem> {
     let Some(user) = filter else { return Ok(None) };
     let found = users.resolve(environment, user).await?;
-    found.map(Some).or_not_found("user").map_err(|problem| {
-        problem.with_error("/userId", "must be the id, the whole username or the whole email address of a user")
+    found.map(Some).ok_or_else(|| {
+        let detail = "must be the id, the whole username or the whole email address of a user";
+        Problem::not_found("user").with_error("/userId", detail)
     })
 }
