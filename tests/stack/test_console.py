@@ -172,6 +172,28 @@ def test_dialogs_end_with_the_page_that_opened_them(console: Console) -> None:
     console.gone("Full name")
 
 
+def test_back_asks_before_it_discards_what_was_entered(console: Console) -> None:
+    console.sign_in("#/destinations")
+    console.open("#/users")
+    console.click("Create user", "Full name")
+    console.fill("Username", "joe")
+    console.browser.run("history.back()")
+    console.see("No destinations", "Discard what you entered?")
+    console.click("Keep it")
+    console.gone("Discard what you entered?")
+    assert console.value("Username") == "joe"
+    console.click("Create user", "Created joe.")
+    assert [user["username"] for user in console.get("/users")["data"]] == ["joe"]
+
+
+def test_name_does_not_change_the_direction_of_the_text_around_it(console: Console) -> None:
+    console.user("joe")
+    console.sign_in("#/users")
+    console.see("joe")
+    style = "return getComputedStyle([...document.querySelectorAll('main a')].find((link) => link.innerText === 'joe'))"
+    assert console.browser.run(f"{style}.unicodeBidi") == "isolate"
+
+
 def test_refusal_by_a_proxy_does_not_end_the_session(console: Console) -> None:
     console.sign_in("#/users")
     console.refuse("GET /destinations")

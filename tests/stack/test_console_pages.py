@@ -120,6 +120,7 @@ def test_user_is_edited_without_undoing_a_change_by_someone_else(console: Consol
     console.click("Save")
     assert console.problem("Username") == "is required"
     console.fill("Username", "joe.smith")
+    console.gone("is required")
     console.fill("Full name", "")
     console.environment.call("PATCH", f"/users/{user}", {"email": "smith@acme.example"})
     console.click("Save", "Saved.", "joe.smith", "smith@acme.example")

@@ -14,20 +14,28 @@ export { confirmAction, Dialog, Dialogs, openDialog, openForm, showSecret };
 const dialogs = createStore([]);
 onSignOut(() => dialogs.set([]));
 addEventListener("hashchange", () =>
-  dialogs.set(dialogs.value.filter(({ hash }) => hash === null || hash === location.hash)),
+  dialogs.set(
+    dialogs.value.filter(
+      ({ hash, close }) => hash === null || hash === location.hash || discardQuestions.get(close)?.(),
+    ),
+  ),
 );
+
+// By the functions that close dialogs: functions that ask whether to discard what was entered. They
+// return false if nothing would be lost.
+const discardQuestions = new WeakMap();
 
 let lastDialog = 0;
 
 // Opens a dialog. `render` gets a function that closes it, and returns whether it was open. Another
-// page closes it too, unless it `stays`.
+// page closes it too, unless it `stays` or has a question.
 function openDialog(render, { stays = false } = {}) {
   const close = () => {
     const isOpen = dialogs.value.includes(entry);
     if (isOpen) dialogs.set(dialogs.value.filter((dialog) => dialog !== entry));
     return isOpen;
   };
-  const entry = { key: (lastDialog += 1), hash: stays ? null : location.hash, render: () => render(close) };
+  const entry = { key: (lastDialog += 1), hash: stays ? null : location.hash, close, render: () => render(close) };
   dialogs.set([...dialogs.value, entry]);
   return close;
 }
@@ -47,14 +55,19 @@ function Dialog({ title, close, isPanel, children }) {
   // The field in which a text was entered last.
   const entered = useRef(null);
   const [isLeaving, setLeaving] = useState(false);
-  const leave = () => {
-    if (isLeaving || !entered.current || node.current.querySelector(".fields[inert]")) return close();
+  const askToDiscard = () => {
+    if (!entered.current || node.current.querySelector(".fields[inert]")) return false;
     node.current.scrollTop = 0;
-    return setLeaving(true);
+    setLeaving(true);
+    return true;
+  };
+  const leave = () => {
+    if (isLeaving || !askToDiscard()) close();
   };
   const id = useId("title");
   useLayoutEffect(() => {
     const dialog = node.current;
+    if (close) discardQuestions.set(close, askToDiscard);
     openDialogs.set([...openDialogs.value, id]);
     dialog.showModal();
     (dialog.querySelector(".form :is(input, select, textarea)") ?? dialog.querySelector("h2")).focus();

@@ -132,6 +132,8 @@ const Chips = ({ chips }) =>
 // checked before. What is being sent cannot be changed.
 function Form({ submit, send, children, kind = "primary", secondary }) {
   const [problems, setProblems] = useState({ fields: {} });
+  // Names of the fields that were changed since their problems were found.
+  const [changedFields, setChangedFields] = useState([]);
   const [isBusy, setBusy] = useState(false);
   const form = useRef(null);
   // The field that was used last: the fields lose the focus while they are sent.
@@ -150,6 +152,7 @@ function Form({ submit, send, children, kind = "primary", secondary }) {
     if (isBusy) return;
     const node = form.current;
     const missing = [...node.querySelectorAll("[aria-required]")].filter((input) => !input.value.trim());
+    setChangedFields([]);
     if (missing.length) {
       setProblems({ fields: Object.fromEntries(missing.map(({ name }) => [name, "is required"])) });
       return;
@@ -166,10 +169,23 @@ function Form({ submit, send, children, kind = "primary", secondary }) {
     }
     setBusy(false);
   };
+  const present = Object.entries(problems.fields).filter(([name]) => !changedFields.includes(name));
   return h(
     "form",
-    { class: "form", noValidate: true, ref: form, onSubmit: submitForm },
-    h("div", { class: "fields", inert: isBusy }, h(FieldProblems.Provider, { value: problems.fields }, children)),
+    {
+      class: "form",
+      noValidate: true,
+      ref: form,
+      onSubmit: submitForm,
+      onInput: ({ target: { name } }) => {
+        if (problems.fields[name]) setChangedFields([...changedFields, name]);
+      },
+    },
+    h(
+      "div",
+      { class: "fields", inert: isBusy },
+      h(FieldProblems.Provider, { value: Object.fromEntries(present) }, children),
+    ),
     (problems.summary || problems.policy) &&
       h(
         Notice,
