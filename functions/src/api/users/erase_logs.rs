@@ -20,12 +20,14 @@ use crate::api::success::Success;
 pub async fn erase_logs(
     caller: Backend,
     State(users): State<Users>,
-    Path(user): Path<UserRef>,
+    user: Result<Path<UserRef>, Problem>,
     _: NoInput,
 ) -> Result<Accepted<Success>, Problem> {
     let environment_id = caller.environment;
-    // A name without a user has no records.
-    if let Some(user_id) = users.resolve(environment_id, &user).await? {
+    // A text that cannot be a name is accepted like a name that no user has: neither has records.
+    if let Ok(Path(user)) = user
+        && let Some(user_id) = users.resolve(environment_id, &user).await?
+    {
         users.start_erasure(&Erasure { environment_id, user_id, started_at: Timestamp::now() }).await?;
     }
     Ok(Accepted(Success::new()))
