@@ -2016,9 +2016,11 @@ export interface components {
             status: number;
             /** @description Summary of the problem type. */
             title: string;
-            /** @description Stable URI of the problem type. */
-            type: string;
+            /** @description Type of the problem. Later versions may add types: treat an unknown one like its status. */
+            type: components["schemas"]["ProblemType"];
         };
+        /** @enum {string} */
+        ProblemType: "urn:tenon:problem:malformed-json" | "urn:tenon:problem:malformed-request" | "urn:tenon:problem:invalid-cursor" | "urn:tenon:problem:unauthorized" | "urn:tenon:problem:forbidden" | "urn:tenon:problem:user-disabled" | "urn:tenon:problem:not-found" | "urn:tenon:problem:user-exists" | "urn:tenon:problem:workflow-exists" | "urn:tenon:problem:too-many-integrations" | "urn:tenon:problem:integration-disabled" | "urn:tenon:problem:too-many-workflows" | "urn:tenon:problem:workflow-installed" | "urn:tenon:problem:too-many-destinations" | "urn:tenon:problem:concurrent-modification" | "urn:tenon:problem:destination-disabled" | "urn:tenon:problem:destination-deleted" | "urn:tenon:problem:no-secret" | "urn:tenon:problem:idempotency-key-in-progress" | "urn:tenon:problem:gone" | "urn:tenon:problem:precondition-failed" | "urn:tenon:problem:too-large" | "urn:tenon:problem:unsupported-media-type" | "urn:tenon:problem:validation" | "urn:tenon:problem:connection-refused" | "urn:tenon:problem:idempotency-key-reused" | "urn:tenon:problem:internal" | "urn:tenon:problem:busy" | "urn:tenon:problem:not-recorded" | "urn:tenon:problem:not-created";
         /**
          * @description Installation of an integration. Absent members leave an existing installation as it is.
          * @example {

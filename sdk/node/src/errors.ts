@@ -1,14 +1,18 @@
 import type { components } from "./api.js";
 
 type Problem = components["schemas"]["Problem"];
+type NameOf<Uri> = Uri extends `urn:tenon:problem:${infer Name}` ? Name : never;
+
+/** Kind of problem without its prefix, such as `user-exists`. */
+export type ProblemType = NameOf<Problem["type"]>;
 
 export const NOT_JSON = "the response is not a JSON object: check the URL of the API";
 
 /** Rejected request: a problem document, or an error of API Gateway, which has no `type`. */
 export class TenonError extends Error {
   override readonly name = "TenonError";
-  /** Kind of problem without its prefix, such as `user-exists`; stable, for use in code. */
-  readonly type: string | null;
+  /** Kind of problem; stable, for use in code. Later versions of Tenon may add others. */
+  readonly type: ProblemType | (string & {}) | null;
   readonly title: string;
   readonly detail: string;
   /** Invalid, taken or unprocessed fields. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { Tenon, TenonError } from "@tenon/node";
+import { type ProblemType, Tenon, TenonError } from "@tenon/node";
 
 import { pause } from "../dist/retries.js";
 import { type Answer, busy, disconnect, FakeServer, json, problem } from "./server.js";
@@ -106,7 +106,12 @@ test("a POST whose earlier attempt still runs waits for it, unless nothing is re
   const body = { username: "joe" };
   assert.equal((await client(server).call("POST", "/users", { body })).userId, "1");
   const once = client(server, { retries: 0 }).call("POST", "/users", { body });
-  assert.equal((await rejection(once)).type, "idempotency-key-in-progress");
+  const expected: ProblemType = "idempotency-key-in-progress";
+  // @ts-expect-error: a type that the API does not have.
+  const misspelt: ProblemType = "idempotency-key-in-process";
+  const { type } = await rejection(once);
+  assert.equal(type, expected);
+  assert.notEqual(type, misspelt);
 });
 
 test("a 500 of API Gateway is repeated, and one of Tenon is not", async () => {

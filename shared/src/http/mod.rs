@@ -46,7 +46,7 @@ pub use idempotency::{IdempotencyKey, Idempotent, IdempotentServer, idempotent_s
 pub use input::{Bounded, Fields, FromJson, Input, Location, NoInput, Optional, RequestInput, Valid};
 pub use macros::Input;
 pub use pages::{List, ListScope, PageParams};
-pub use problem::{FieldError, FieldErrors, OrNotFound, Problem, ProblemDocument};
+pub use problem::{FieldError, FieldErrors, OrNotFound, Problem, ProblemDocument, ProblemType};
 pub use request::{
     ApiUrl, FromRoute, HtmlQuery, IfMatch, IfNoneMatch, NewPath, Path, PathParameter, Preconditions, Routed,
 };

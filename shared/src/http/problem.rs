@@ -9,6 +9,7 @@ mod credentials;
 mod destinations;
 mod installations;
 mod integrations;
+mod types;
 mod users;
 mod workflows;
 
@@ -21,6 +22,8 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+pub use types::ProblemType;
 
 use crate::{domain::defect::Defect, logs::ErrorChain};
 
@@ -202,9 +205,9 @@ impl From<Vec<FieldError>> for FieldErrors {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemDocument {
-    /// Stable URI of the problem type.
+    /// Type of the problem. Later versions may add types: treat an unknown one like its status.
     #[serde(rename = "type")]
-    kind: String,
+    kind: ProblemType,
     /// Summary of the problem type.
     title: &'static str,
     /// HTTP status.
@@ -232,9 +235,7 @@ pub struct ProblemDocument {
 /// Error response. Details of an underlying [`Error`] are logged and never sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    kind: &'static str,
-    title: &'static str,
-    status: StatusCode,
+    kind: ProblemType,
     detail: String,
     errors: Vec<FieldError>,
     /// Number of errors that are not in the list.
@@ -259,67 +260,63 @@ impl<T> OrNotFound<T> for Option<T> {
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 impl Problem {
-    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, title, status, detail: detail.into(), errors: Vec::new(), more_errors: 0, policy: None }
+    /// Returns an error of a type, with a description of this occurrence.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), more_errors: 0, policy: None }
     }
 
     /// Returns 400: the request is not a valid HTTP request.
     pub(super) fn malformed_request() -> Self {
         let detail = "the request contains a header, path or query that is not valid in HTTP";
-        Self::new(StatusCode::BAD_REQUEST, "malformed-request", "Malformed request", detail)
+        Self::new(ProblemType::MalformedRequest, detail)
     }
 
     /// Returns 400: the body is not valid JSON.
     pub fn malformed_json(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed-json", "Malformed JSON", detail)
+        Self::new(ProblemType::MalformedJson, detail)
     }
 
     /// Returns 400: the cursor does not belong to this list.
     pub fn invalid_cursor() -> Self {
         let detail = "the cursor is not valid for this path and these filters; omit it to start at the first page";
-        Self::new(StatusCode::BAD_REQUEST, "invalid-cursor", "Invalid cursor", detail)
+        Self::new(ProblemType::InvalidCursor, detail)
     }
 
     /// Returns 401: the caller is not authenticated.
     pub fn unauthorized() -> Self {
         let detail = "the header `Authorization: Bearer …` with a valid API key or user token is required";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "Authentication required", detail)
+        Self::new(ProblemType::Unauthorized, detail)
     }
 
     /// Returns 403: the caller lacks permission.
     pub fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
+        Self::new(ProblemType::Forbidden, detail)
     }
 
     /// Returns 404: the resource does not exist or belongs to another environment or user.
     pub fn not_found(resource: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", format!("{resource} not found"))
-    }
-
-    /// Returns 409: the request conflicts with the state of the resource.
-    pub fn conflict(kind: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, kind, "Conflict", detail)
+        Self::new(ProblemType::NotFound, format!("{resource} not found"))
     }
 
     /// Returns 409: other requests changed a resource of this kind at the same time.
     pub fn modified_concurrently(resource: &str) -> Self {
-        Self::conflict("concurrent-modification", format!("the {resource} was changed by another request; retry"))
+        Self::new(ProblemType::ConcurrentModification, format!("the {resource} was changed by another request; retry"))
     }
 
     /// Returns 410: the resource existed, or may have existed, and can no longer be used.
     pub fn gone(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::GONE, "gone", "Gone", detail)
+        Self::new(ProblemType::Gone, detail)
     }
 
     /// Returns 413: the body is too large.
     pub fn too_large(max: usize) -> Self {
         let detail = format!("the body must have at most {max} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Body too large", detail)
+        Self::new(ProblemType::TooLarge, detail)
     }
 
     /// Returns 415: the body is not plain JSON.
     pub fn unsupported_media_type(detail: &str) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "Unsupported media type", detail)
+        Self::new(ProblemType::UnsupportedMediaType, detail)
     }
 
     /// Returns 422 with all invalid fields.
@@ -327,7 +324,7 @@ impl Problem {
         let errors = errors.into();
         let detail = errors.describe("the body");
         let (errors, more_errors) = errors.into_parts();
-        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation", "Invalid input", detail);
+        let problem = Self::new(ProblemType::Validation, detail);
         Self { errors, more_errors, ..problem }
     }
 
@@ -340,7 +337,7 @@ impl Problem {
     pub fn busy(error: &dyn Error) -> Self {
         tracing::warn!(error = %ErrorChain(error), "AWS throttled or unavailable");
         let detail = "AWS throttles requests or is temporarily unavailable; retry the request";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Temporarily unavailable", detail)
+        Self::new(ProblemType::Busy, detail)
     }
 
     /// Returns 503: of `all` errors in the request, those at `pointers` were not recorded. Names
@@ -348,7 +345,7 @@ impl Problem {
     pub fn not_recorded(pointers: &[String], all: usize) -> Self {
         let advice = "repeat the request with the same _ids or Idempotency-Key";
         let detail = format!("{} of {all} errors were not recorded; {advice}", pointers.len());
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-recorded", "Errors not recorded", detail);
+        let problem = Self::new(ProblemType::NotRecorded, detail);
         problem.at_each(pointers, "was not recorded")
     }
 
@@ -357,7 +354,7 @@ impl Problem {
     pub fn not_created(pointers: &[String], all: usize) -> Self {
         let advice = "repeat the request with the same Idempotency-Key";
         let detail = format!("{} of {all} users were not created; {advice}", pointers.len());
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-created", "Users not created", detail);
+        let problem = Self::new(ProblemType::NotCreated, detail);
         problem.at_each(pointers, "was not created")
     }
 
@@ -369,13 +366,13 @@ impl Problem {
     /// Returns 409: an earlier request with the same Idempotency-Key is still in progress.
     pub(super) fn idempotency_key_in_progress() -> Self {
         let detail = "a request with this Idempotency-Key is in progress; retry it later";
-        Self::conflict("idempotency-key-in-progress", detail)
+        Self::new(ProblemType::IdempotencyKeyInProgress, detail)
     }
 
     /// Returns 422: the Idempotency-Key was already used with a different body.
     pub(super) fn idempotency_key_reused() -> Self {
         let detail = "this Idempotency-Key was already used with a different body; use a new key for a new request";
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", "Idempotency-Key reused", detail)
+        Self::new(ProblemType::IdempotencyKeyReused, detail)
     }
 
     /// Returns 500: an internal error, which is logged and not sent.
@@ -386,12 +383,12 @@ impl Problem {
 
     /// Returns 500 for an error that is already logged.
     pub(super) fn already_logged() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "an internal error occurred")
+        Self::new(ProblemType::Internal, "an internal error occurred")
     }
 
     /// Returns 412: the resource was changed after the caller read it.
     pub fn precondition_failed(detail: &str) -> Self {
-        Self::new(StatusCode::PRECONDITION_FAILED, "precondition-failed", "Precondition failed", detail)
+        Self::new(ProblemType::PreconditionFailed, detail)
     }
 
     /// Returns the detail and the field errors.
@@ -409,10 +406,11 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { kind, title, status, detail, errors, more_errors, policy } = self;
+        let Self { kind, detail, errors, more_errors, policy } = self;
+        let status = kind.status();
         let document = ProblemDocument {
-            kind: format!("urn:tenon:problem:{kind}"),
-            title,
+            kind,
+            title: kind.title(),
             status: status.as_u16(),
             message: detail.clone(),
             detail,
@@ -437,7 +435,7 @@ impl IntoResponse for Problem {
 /// Error format of functions that IAM principals invoke directly.
 impl From<Problem> for lambda_runtime::Diagnostic {
     fn from(problem: Problem) -> Self {
-        Self { error_type: problem.kind.to_owned(), error_message: problem.detail }
+        Self { error_type: problem.kind.name().to_owned(), error_message: problem.detail }
     }
 }
 

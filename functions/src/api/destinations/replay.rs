@@ -12,7 +12,7 @@ use tenon::{
         request_seed::RequestSeed,
         timestamp::Timestamp,
     },
-    http::{Accepted, Backend, Fields, IdempotencyKey, Input, OrNotFound, Path, Problem, Valid},
+    http::{Accepted, Backend, Fields, IdempotencyKey, Input, OrNotFound, Path, Problem, ProblemType, Valid},
     logs::ErrorChain,
     start::FromAws,
     store::{destinations::Destinations, replays::Replays},
@@ -137,7 +137,7 @@ pub async fn start_replay(
         let destination = destinations.get(caller.environment, id).await?.or_not_found("destination")?;
         if !destination.enabled {
             let detail = "the destination is disabled: enable it before a replay";
-            return Err(Problem::conflict("destination-disabled", detail));
+            return Err(Problem::new(ProblemType::DestinationDisabled, detail));
         }
         let replay = Replay::new(replay_id, id, selection, seed.at);
         replays.create(caller.environment, &replay).await?;

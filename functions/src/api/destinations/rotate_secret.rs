@@ -4,7 +4,7 @@
 use axum::extract;
 use tenon::{
     domain::{delivery::Route, destination::Target, id::DestinationId, timestamp::Timestamp},
-    http::{Backend, Conflicts, Json, NoInput, NoStore, OrNotFound, Path, Problem},
+    http::{Backend, Conflicts, Json, NoInput, NoStore, OrNotFound, Path, Problem, ProblemType},
     store::destinations::UpdateDestinationError,
 };
 
@@ -26,7 +26,7 @@ pub async fn rotate_secret(
     loop {
         let (mut destination, health) = destinations.get_with_health(route).await?.or_not_found("destination")?;
         let Target::Webhook(webhook) = &mut destination.target else {
-            return Err(Problem::conflict("no-secret", "only webhook destinations have a secret"));
+            return Err(Problem::new(ProblemType::NoSecret, "only webhook destinations have a secret"));
         };
         let secret = connections.rotate_secret(route, webhook).await?;
         destination.version += 1;

@@ -2,7 +2,7 @@
 
 use tenon::{
     domain::api_key::Scope,
-    http::{ProblemDocument, only_reads},
+    http::{ProblemDocument, ProblemType, only_reads},
 };
 use utoipa::{
     Modify, PartialSchema,
@@ -167,6 +167,7 @@ impl Modify for Completion {
         let components: &mut Components = document.components.get_or_insert_default();
         components.schemas.insert("GatewayError".into(), GatewayError::schema());
         components.schemas.insert("Problem".into(), ProblemDocument::schema());
+        components.schemas.insert("ProblemType".into(), ProblemType::schema());
         for error in &COMMON_ERRORS {
             components.responses.insert(error.name.into(), error.response().into());
         }

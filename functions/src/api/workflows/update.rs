@@ -9,7 +9,7 @@ use tenon::{
         timestamp::Timestamp,
         workflow::{MAX_CREDENTIALS, Workflow, WorkflowChange, WorkflowName},
     },
-    http::{Backend, Conflicts, IfMatch, Input, Path, Problem, Revised, Valid},
+    http::{Backend, Conflicts, IfMatch, Input, Path, Problem, ProblemType, Revised, Valid},
     store::workflows::ChangeWorkflowError,
 };
 use utoipa::ToSchema;
@@ -77,8 +77,8 @@ fn check_installed(workflow: &Workflow, change: &WorkflowChange) -> Result<(), P
     if workflow.key.is_none() || rejected.is_empty() {
         return Ok(());
     }
-    let problem = Problem::conflict(
-        "workflow-installed",
+    let problem = Problem::new(
+        ProblemType::WorkflowInstalled,
         "the workflow belongs to an installation; change it with PUT /users/{user}/installations/{integrationId}",
     );
     Err(problem.at_each(rejected, "is set by the installation"))

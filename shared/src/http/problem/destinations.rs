@@ -1,8 +1,6 @@
 //! Errors of destinations.
 
-use http::StatusCode;
-
-use super::Problem;
+use super::{Problem, ProblemType};
 use crate::{
     delivery::connections::ConnectionError,
     store::destinations::{CreateDestinationError, UpdateDestinationError},
@@ -12,9 +10,8 @@ impl From<ConnectionError> for Problem {
     fn from(error: ConnectionError) -> Self {
         match error {
             ConnectionError::Refused { refusal, policy } => {
-                let (status, title) = (StatusCode::UNPROCESSABLE_ENTITY, "AWS refused the connection");
                 let detail = refusal.to_string();
-                let problem = Self::new(status, "connection-refused", title, &*detail);
+                let problem = Self::new(ProblemType::ConnectionRefused, &*detail);
                 Self { policy: Some(policy), ..problem.with_error(refusal.pointer, &detail) }
             }
             ConnectionError::Unavailable(error) => Self::busy(&error),
@@ -26,8 +23,8 @@ impl From<ConnectionError> for Problem {
 impl From<CreateDestinationError> for Problem {
     fn from(error: CreateDestinationError) -> Self {
         match error {
-            CreateDestinationError::TooMany => Self::conflict("too-many-destinations", error.to_string()),
-            CreateDestinationError::Deleted => Self::conflict("destination-deleted", error.to_string()),
+            CreateDestinationError::TooMany => Self::new(ProblemType::TooManyDestinations, error.to_string()),
+            CreateDestinationError::Deleted => Self::new(ProblemType::DestinationDeleted, error.to_string()),
             CreateDestinationError::Store(error) => error.into(),
         }
     }

@@ -1,15 +1,13 @@
 //! Errors of users.
 
-use http::StatusCode;
-
-use super::Problem;
+use super::{Problem, ProblemType};
 use crate::store::users::{CreateUserError, TakenNames, UpdateUserError};
 
 impl Problem {
     /// Returns 403: a disabled user gets no token and no install link.
     pub fn user_disabled() -> Self {
         let detail = "the user is disabled; enable it with POST /users/{user}/enable";
-        Self::new(StatusCode::FORBIDDEN, "user-disabled", "User disabled", detail)
+        Self::new(ProblemType::UserDisabled, detail)
     }
 }
 
@@ -17,7 +15,7 @@ impl From<TakenNames> for Problem {
     fn from(TakenNames { username, email }: TakenNames) -> Self {
         let fields = [("username", username), ("email", email)];
         let taken: Vec<&str> = fields.iter().filter(|(_, taken)| *taken).map(|(name, _)| *name).collect();
-        let problem = Self::conflict("user-exists", format!("already in use: {}", taken.join(", ")));
+        let problem = Self::new(ProblemType::UserExists, format!("already in use: {}", taken.join(", ")));
         problem.at_each(taken.iter().map(|name| format!("/{name}")), "is already in use")
     }
 }

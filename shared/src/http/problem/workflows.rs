@@ -1,6 +1,6 @@
 //! Errors of workflows.
 
-use super::Problem;
+use super::{Problem, ProblemType};
 use crate::{
     domain::id::CredentialId,
     store::workflows::{ChangeWorkflowError, CreateWorkflowError},
@@ -29,7 +29,7 @@ impl From<ChangeWorkflowError> for Problem {
 }
 
 fn name_taken() -> Problem {
-    Problem::conflict("workflow-exists", "the user already has a workflow with this name")
+    Problem::new(ProblemType::WorkflowExists, "the user already has a workflow with this name")
         .with_error("/name", "is already in use")
 }
 

@@ -21,7 +21,7 @@ use tenon::{
         user::{OwnerStatus, UserStatus},
         workflow::Workflow,
     },
-    http::Problem,
+    http::{Problem, ProblemType},
     store::{credentials::SealedCredential, installations::InstallationChange},
     vault::Vault,
 };
@@ -225,7 +225,7 @@ impl Current {
             let detail = format!(
                 "the installation would have more than {MAX_INSTALLED_WORKFLOWS} workflows; delete some that the integration no longer has"
             );
-            return Err(Problem::conflict("too-many-workflows", detail));
+            return Err(Problem::new(ProblemType::TooManyWorkflows, detail));
         }
         planned.change.new_workflows = new;
         planned.change.changed_workflows = changed;
